@@ -1,0 +1,170 @@
+// Log lines, as text for people or as JSON for collectors.
+#include "broker/base/log.h"
+
+#include "broker/base/timestamp.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#define LINE_BYTES 2048
+
+static const char *const level_names[LOG_LEVELS] = {"debug", "info", "warn", "error"};
+
+static struct {
+    const char *program;
+    enum log_level level;
+    bool json;
+} config = {.program = "handoffrail", .level = LOG_INFO};
+
+struct line {
+    char text[LINE_BYTES];
+    size_t len;
+};
+
+void log_init(const char *program, enum log_level level, bool json)
+{
+    config.program = program;
+    config.level = level;
+    config.json = json;
+}
+
+bool log_level_parse(const char *name, enum log_level *level)
+{
+    for (int i = 0; i < LOG_LEVELS; i++) {
+        if (strcmp(name, level_names[i]) == 0) {
+            *level = (enum log_level)i;
+            return true;
+        }
+    }
+    return false;
+}
+
+// Leaves room for the closing brace and the newline.
+static void put(struct line *line, const char *text, size_t len)
+{
+    size_t room = sizeof line->text - 4 - line->len;
+
+    if (len > room)
+        len = room;
+    memcpy(line->text + line->len, text, len);
+    line->len += len;
+}
+
+static void put_text(struct line *line, const char *text)
+{
+    put(line, text, strlen(text));
+}
+
+static void put_json_string(struct line *line, const char *text, size_t len)
+{
+    put_text(line, "\"");
+    for (size_t i = 0; i < len; i++) {
+        unsigned char c = (unsigned char)text[i];
+        char escape[8];
+
+        if (c == '"' || c == '\\') {
+            char pair[2] = {'\\', (char)c};
+            put(line, pair, 2);
+        } else if (c < 0x20) {
+            int n = snprintf(escape, sizeof escape, "\\u%04x", c);
+            put(line, escape, (size_t)n);
+        } else {
+            put(line, &text[i], 1);
+        }
+    }
+    put_text(line, "\"");
+}
+
+// Splits key=value and key="value" pairs into members; from the first word without '=' on, the rest
+// is the member "message".
+static void put_json_pairs(struct line *line, const char *text)
+{
+    const char *at = text;
+
+    while (*at != '\0') {
+        const char *key = at;
+        size_t key_len = strcspn(at, "= ");
+        const char *value = at + key_len + 1;
+        size_t len;
+
+        if (at[key_len] != '=') {
+            key = "message";
+            key_len = strlen(key);
+            value = at;
+            len = strlen(at);
+            at += len;
+        } else if (*value == '"') {
+            value++;
+            len = strcspn(value, "\"");
+            at = value + len + (value[len] == '"' ? 1 : 0);
+        } else {
+            len = strcspn(value, " ");
+            at = value + len;
+        }
+        put_text(line, ",");
+        put_json_string(line, key, key_len);
+        put_text(line, ":");
+        put_json_string(line, value, len);
+        at += strspn(at, " ");
+    }
+}
+
+void log_write(enum log_level level, const char *event, const char *format, ...)
+{
+    struct line line = {.len = 0};
+    char detail[LINE_BYTES / 2];
+    char stamp[TIMESTAMP_TEXT_BYTES];
+    char pid[32];
+    int saved_errno = errno;
+    va_list args;
+
+    assert(level < LOG_LEVELS);
+    if (level < config.level)
+        return;
+    va_start(args, format);
+    if (vsnprintf(detail, sizeof detail, format, args) < 0)
+        detail[0] = '\0';
+    va_end(args);
+    for (char *at = detail; *at != '\0'; at++) {
+        if (*at == '\n' || *at == '\r')
+            *at = ' ';
+    }
+    timestamp_format(stamp, timestamp_now_us());
+    (void)snprintf(pid, sizeof pid, "%ld", (long)getpid());
+
+    if (config.json) {
+        put_text(&line, "{\"time\":\"");
+        put_text(&line, stamp);
+        put_text(&line, "\",\"level\":\"");
+        put_text(&line, level_names[level]);
+        put_text(&line, "\",\"program\":\"");
+        put_text(&line, config.program);
+        put_text(&line, "\",\"pid\":");
+        put_text(&line, pid);
+        put_text(&line, ",\"event\":");
+        put_json_string(&line, event, strlen(event));
+        put_json_pairs(&line, detail);
+        line.text[line.len++] = '}';
+    } else {
+        put_text(&line, stamp);
+        put_text(&line, " ");
+        put_text(&line, level_names[level]);
+        put_text(&line, " ");
+        put_text(&line, config.program);
+        put_text(&line, "[");
+        put_text(&line, pid);
+        put_text(&line, "] ");
+        put_text(&line, event);
+        put_text(&line, " ");
+        put_text(&line, detail);
+    }
+    line.text[line.len++] = '\n';
+    if (write(STDERR_FILENO, line.text, line.len) < 0) {
+        // Nobody is left to tell.
+    }
+    errno = saved_errno;
+}
