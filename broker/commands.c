@@ -1,7 +1,7 @@
 // From a command to a change, and from its outcome to an answer.
 #include "broker/commands.h"
 
-#include "broker/base/id.h"
+#include "broker/packet/issues.h"
 
 static void refuse_missing_id(struct command *command)
 {
