@@ -277,7 +277,6 @@ static void become_ready(struct serve *serve)
 {
     serve->stage = STAGE_READY;
     (void)uv_timer_stop(&serve->tick);
-    child_group_settled(serve->children);
     (void)printf("ready %s\n", serve->url);
     (void)fflush(stdout);
 }

@@ -24,7 +24,8 @@
 #define BACKOFF_FIRST_MS 100
 #define BACKOFF_LAST_MS 5000
 #define SETTLED_AFTER_NS 30000000000LL // of life; then the next death is a first one again
-#define QUICK_DEATHS_MAX 5
+#define LIVED_NS 2000000000LL          // long enough to say that it works
+#define STILLBIRTHS_MAX 5
 #define CONFIG_STATUS 2
 #define LOG_BYTES_MAX 8000000L // then a log file makes room for a new one
 
@@ -36,9 +37,10 @@ struct child {
     pid_t pid;        // 0: not running
     int64_t started_at_ns;
     int64_t backoff_ms;
-    int quick_deaths; // in a row
+    int deaths;
     int restarts;
-    bool stopping; // not to be started again
+    bool has_lived; // once for LIVED_NS
+    bool stopping;  // not to be started again
 };
 
 struct child_group {
@@ -47,7 +49,6 @@ struct child_group {
     uv_signal_t sigchld;
     struct child *first;
     struct child *last;
-    bool settled;
     bool given_up;
     bool closing;
 };
@@ -226,15 +227,16 @@ void child_give_up(struct child_group *group)
 static void start_again(struct child *child, const char *how)
 {
     struct child_group *group = child->group;
+    int64_t lived_ns = clock_now_ns() - child->started_at_ns;
 
-    if (clock_now_ns() - child->started_at_ns > SETTLED_AFTER_NS) {
+    if (lived_ns > SETTLED_AFTER_NS)
         child->backoff_ms = 0;
-        child->quick_deaths = 0;
-    }
-    child->quick_deaths++;
-    if (!group->settled && child->quick_deaths >= QUICK_DEATHS_MAX) {
+    if (lived_ns > LIVED_NS)
+        child->has_lived = true;
+    child->deaths++;
+    if (!child->has_lived && child->deaths >= STILLBIRTHS_MAX) {
         say(LOG_ERROR, "child.hopeless", child->spec.name, "%s, %d times in a row; giving up", how,
-            child->quick_deaths);
+            child->deaths);
         if (child->spec.log_path != NULL)
             say_tail(child->spec.log_path);
         child_give_up(group);
@@ -386,11 +388,6 @@ void child_group_start(struct child_group *group, enum child_rank rank)
         if (child->spec.rank == rank)
             child_start(child);
     }
-}
-
-void child_group_settled(struct child_group *group)
-{
-    group->settled = true;
 }
 
 void child_group_stop(struct child_group *group, enum child_rank rank)

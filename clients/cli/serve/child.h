@@ -62,7 +62,9 @@ void child_group_destroy(struct child_group *group);
 // Never NULL; lives as long as the group. Not started yet.
 struct child *child_add(struct child_group *group, const struct child_spec *spec);
 
-// What cannot be started is said and tried again like what has died.
+// What cannot be started is said and tried again like what has died: after 100 ms, 200 ms, ... 5 s.
+// A child that has never lived for 2 s gives up the group with its fifth death: something is wrong
+// from the start. One that has worked before is started again for ever.
 void child_start(struct child *child);
 
 // Starts the children of a rank.
@@ -70,10 +72,6 @@ void child_group_start(struct child_group *group, enum child_rank rank);
 
 // Gives up the whole group: calls on_give_up once.
 void child_give_up(struct child_group *group);
-
-// From now on a child that dies early is only started again, however often. Before, five quick
-// deaths in a row of one child give up the group: something is wrong from the start.
-void child_group_settled(struct child_group *group);
 
 // Asks the children of a rank to end; they are not started again.
 void child_group_stop(struct child_group *group, enum child_rank rank);
