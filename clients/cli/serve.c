@@ -88,9 +88,9 @@ static const struct {
     uint64_t until_urged_ms;
     uint64_t until_killed_ms; // from then on
 } patience[RANKS] = {
-    [RANK_GATEWAY] = {800,  200},
-    [RANK_WORKER] = {1200, 200},
-    [RANK_SERVER] = {1300, 500},
+    [RANK_GATEWAY] = {1200, 100},
+    [RANK_WORKER] = {1500, 100},
+    [RANK_SERVER] = {1200, 400},
 };
 
 // ---- options
