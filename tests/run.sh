@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Everything that has to hold, from a fresh clone. The last line is "N passed, N failed".
 set -uo pipefail
-cd "$(dirname "$0")/.."
+cd "$(dirname "$0")/.." || exit
 
 usage() {
     cat <<'HELP'

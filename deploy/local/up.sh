@@ -83,10 +83,12 @@ trap 'stop 0' INT TERM HUP
 ready=
 read -r ready <&"$output" || die 'the rail did not start; why stands above'
 URL=http://localhost:${ready##*:}
+# shellcheck disable=SC2034 # the commands below have it
 KEY=${HR_BOOTSTRAP_KEY:-$(cat "$data_dir/admin.key")}
 
 # ---- the example
 
+# shellcheck disable=SC2016 # variables of a command are expanded when it runs
 # Shows a command as a person would type it, runs it, and shows the answer. The key in it stays a
 # variable, so it does not end up on the screen.
 answer=
