@@ -1,8 +1,8 @@
 // libmicrohttpd's external event loop, driven by libuv.
 //
 // libmicrohttpd keeps its sockets in an epoll set of its own; that set is one descriptor for libuv.
-// A request without an answer is suspended; web_respond resumes it, which wakes that same descriptor,
-// and the answer is queued when libmicrohttpd comes by again.
+// A request without an answer is suspended; web_respond resumes it, and the answer is queued at the next
+// turn of the loop.
 #include "broker/web.h"
 
 #include "broker/base/buf.h"
@@ -226,8 +226,11 @@ void web_respond(struct web_request *request, unsigned status, const struct head
     }
     if (request->handed_over)
         request->web->in_hand--;
-    if (request->suspended)
+    if (request->suspended) {
         MHD_resume_connection(request->connection);
+        // Nobody wakes libmicrohttpd for this when it has no thread of its own.
+        uv_timer_start(&request->web->timer, on_timer, 0, 0);
+    }
 }
 
 // --- libmicrohttpd's callbacks -------------------------------------------------------------------
