@@ -3,8 +3,8 @@
 //   bench_nats lifecycle URL USER PASSWORD TENANT KEY LIFECYCLES IN_FLIGHT
 //       create, claim, in_progress, completed as protobuf commands, as an agent in C sends them
 //   bench_nats append URL USER PASSWORD BYTES APPENDS IN_FLIGHT
-//       appends of so many bytes, each to a subject of its own, to a stream of the bench's: what the
-//       same server does when nobody thinks about anything
+//       appends of so many bytes, each to a subject of its own, to a stream of the bench's: what
+//       the same server does when nobody thinks about anything
 #include "broker/base/timestamp.h"
 #include "broker/conn.h"
 #include "broker/packet/check.h"
@@ -207,8 +207,8 @@ static void prepare_create(void)
     ProtobufCMessage *message;
     const char *body = load_create_body();
 
-    if (json_read(&message, bench.arena, &hr__create_packet__descriptor, body, strlen(body), &issues,
-                  &problem) != RC_OK ||
+    if (json_read(&message, bench.arena, &hr__create_packet__descriptor, body, strlen(body),
+                  &issues, &problem) != RC_OK ||
         issues.count > 0)
         abort();
     bench.create = wire_pack(bench.arena, message);
@@ -234,7 +234,8 @@ int main(int argc, char **argv)
                       argv[0], argv[0]);
         return 2;
     }
-    config = (struct conn_config){.url = argv[2], .name = "bench", .user = argv[3], .password = argv[4]};
+    config =
+        (struct conn_config){.url = argv[2], .name = "bench", .user = argv[3], .password = argv[4]};
     bench.arena = arena_create(64 * 1024);
     if (conn_open(&bench.conn, uv_default_loop(), &config, 2000) != RC_OK ||
         requests_open(&bench.requests, bench.conn, uv_default_loop()) != RC_OK)

@@ -2,8 +2,8 @@
 //
 //   bench_rest HOST PORT KEY LIFECYCLES CONNECTIONS
 //
-// Each connection does one lifecycle after the other on a kept-alive socket. The client reads just as
-// much HTTP as our own gateway writes; it is a load generator, not a parser.
+// Each connection does one lifecycle after the other on a kept-alive socket. The client reads just
+// as much HTTP as our own gateway writes; it is a load generator, not a parser.
 #include "broker/base/buf.h"
 #include "broker/base/timestamp.h"
 #include "tests/bench/load.h"
@@ -97,7 +97,8 @@ static bool take_answer(struct client *client)
     if (body == NULL)
         return false;
     body += 4;
-    for (length = strchr(text, '\n'); length != NULL && length < body; length = strchr(length + 1, '\n')) {
+    for (length = strchr(text, '\n'); length != NULL && length < body;
+         length = strchr(length + 1, '\n')) {
         if (strncasecmp(length + 1, "content-length:", 15) == 0)
             len = strtoul(length + 16, NULL, 10);
     }
@@ -187,7 +188,8 @@ int main(int argc, char **argv)
         uv_tcp_init(uv_default_loop(), &clients[i].tcp);
         clients[i].tcp.data = &clients[i];
         clients[i].connect.data = &clients[i];
-        uv_tcp_connect(&clients[i].connect, &clients[i].tcp, (struct sockaddr *)&address, on_connected);
+        uv_tcp_connect(&clients[i].connect, &clients[i].tcp, (struct sockaddr *)&address,
+                       on_connected);
     }
     uv_run(uv_default_loop(), UV_RUN_DEFAULT);
     load_print(&bench.load, LIFECYCLE_STEPS, stdout);

@@ -35,8 +35,9 @@ static int compare(const void *a, const void *b)
 
 static double percentile(const struct load *load, double share)
 {
-    return load->finished > 0 ? load->micros[(size_t)((double)(load->finished - 1) * share)] / 1000.0
-                              : 0;
+    return load->finished > 0
+               ? load->micros[(size_t)((double)(load->finished - 1) * share)] / 1000.0
+               : 0;
 }
 
 void load_print(struct load *load, int per, FILE *out)
@@ -67,12 +68,14 @@ const char *load_create_body(void)
         char content[CONTENT_BYTES + 1];
 
         for (size_t i = 0; i < CONTENT_BYTES; i++)
-            content[i] = "the customer wants to upgrade to the business tier and asked for "[i % 65];
+            content[i] =
+                "the customer wants to upgrade to the business tier and asked for "[i % 65];
         content[CONTENT_BYTES] = '\0';
         (void)snprintf(
             body, sizeof body,
             "{\"metadata\":{\"source_agent\":{\"id\":\"sales-01\",\"name\":\"SalesBot\"},"
-            "\"target_agent\":{\"id\":\"billing-01\",\"name\":\"BillingBot\"},\"priority\":\"high\","
+            "\"target_agent\":{\"id\":\"billing-01\",\"name\":\"BillingBot\"},\"priority\":"
+            "\"high\","
             "\"tags\":[\"upgrade\"]},\"context\":{\"summary\":\"Customer wants to upgrade\","
             "\"conversation_state\":[{\"role\":\"user\",\"content\":\"%s\"},"
             "{\"role\":\"agent\",\"content\":\"%s\"}]},\"actions\":{\"pending\":[{\"id\":\"a1\","

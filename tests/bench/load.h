@@ -9,13 +9,13 @@
 #define LIFECYCLE_STEPS 4 // create, claim, in_progress, completed
 
 struct load {
-    const char *name;     // of the run
-    long count;           // lifecycles, or appends, to do
+    const char *name; // of the run
+    long count;       // lifecycles, or appends, to do
     int in_flight;
     long started;
     long finished;
-    long failed;          // answers that were not the expected ones
-    uint32_t *micros;     // of every finished one, for the percentiles
+    long failed;      // answers that were not the expected ones
+    uint32_t *micros; // of every finished one, for the percentiles
     int64_t start_ns;
     int64_t end_ns;
 };
@@ -25,7 +25,8 @@ void load_init(struct load *load, const char *name, long count, int in_flight);
 // Notes one finished lifecycle (or append), begun at start_ns.
 void load_finish(struct load *load, int64_t start_ns);
 
-// One line for people and one of JSON. per: operations in one finished unit, for a rate of those too.
+// One line for people and one of JSON. per: operations in one finished unit, for a rate of those
+// too.
 void load_print(struct load *load, int per, FILE *out);
 void load_fini(struct load *load);
 
