@@ -1,0 +1,347 @@
+// The change engine. Invariants:
+//   1. A record is appended only under the sequence its decision was made on.
+//   2. While the outcome of an append is unknown, only the same bytes under the same condition are sent
+//      again: at most one message can follow a given sequence, so it cannot be stored twice.
+//   3. After a lost race nothing of the earlier decision is used again but the event id, which by 2 is
+//      in the stream at most once.
+#include "broker/change.h"
+
+#include "broker/base/digest.h"
+#include "broker/base/id.h"
+#include "broker/base/log.h"
+#include "broker/base/timestamp.h"
+
+#include <assert.h>
+
+// A lost race costs two round trips; this many means that something other than racing is wrong.
+#define RACES_MAX 64
+
+// Repeats of an append that was not answered; each waits for the store's own time-out.
+#define REPEATS_MAX 2
+
+// Digests in a record are cut: telling a few of one packet's changes apart needs no more.
+#define SHORT_DIGEST_BYTES 16
+
+struct change {
+    struct store *store;
+    const struct change_spec *spec;
+    struct arena *arena;
+    change_done_fn done;
+    void *ctx;
+
+    char packet_id[UUID_TEXT_BYTES];
+    struct uuid event_id;
+    Text key_digest;     // empty: no idempotency key
+    Text request_digest; // empty likewise
+
+    struct stored current; // record NULL: there is no such packet
+    Hr__PacketRecord *next;
+    Text bytes; // of next
+    unsigned races;
+    unsigned repeats;
+    bool maybe_stored; // an append was sent whose outcome is unknown
+};
+
+static void load(struct change *change);
+static void append(struct change *change);
+
+static void refuse(struct change *change, const struct problem *problem)
+{
+    change->done(change->ctx, RC_REFUSED, NULL, problem);
+}
+
+static void refuse_with(struct change *change, enum problem_code code, const char *text)
+{
+    struct problem problem;
+
+    (void)problem_set(&problem, change->arena, code, "%s", text);
+    refuse(change, &problem);
+}
+
+static void refuse_rc(struct change *change, enum rc rc)
+{
+    struct problem problem;
+
+    if (change->maybe_stored) {
+        refuse_with(change, PROBLEM_OUTCOME_UNKNOWN,
+                    "It is not known whether the change was stored; repeat it with the same "
+                    "Idempotency-Key to find out");
+        return;
+    }
+    (void)problem_of_rc(&problem, change->arena, rc);
+    refuse(change, &problem);
+}
+
+static void succeed(struct change *change, const struct stored *stored)
+{
+    change->done(change->ctx, RC_OK, stored, NULL);
+}
+
+// --- the memory of a record ----------------------------------------------------------------------
+
+static Text short_digest(struct change *change, const struct piece *pieces, size_t count)
+{
+    uint8_t digest[DIGEST_BYTES];
+
+    digest_of_pieces(digest, pieces, count);
+    return text_copy(change->arena, digest, SHORT_DIGEST_BYTES);
+}
+
+static void digest_command(struct change *change)
+{
+    const struct change_spec *spec = change->spec;
+    const char *key = spec->idempotency_key;
+    const char *id = spec->packet_id != NULL ? spec->packet_id : "";
+    Text request;
+
+    if (key == NULL)
+        return;
+    request = wire_pack(change->arena, spec->request);
+    change->key_digest = short_digest(
+        change,
+        (struct piece[]){{spec->tenant, strlen(spec->tenant)}, {key, strlen(key)}}, 2);
+    change->request_digest =
+        short_digest(change,
+                     (struct piece[]){{spec->verb, strlen(spec->verb)},
+                                      {id, strlen(id)},
+                                      {request.data, request.len}},
+                     3);
+}
+
+// A create's id: from the key if there is one, so that a repeat cannot make a second packet.
+static void make_packet_id(struct change *change)
+{
+    const char *key = change->spec->idempotency_key;
+    struct uuid id = uuid_new();
+
+    if (key != NULL) {
+        const char *tenant = change->spec->tenant;
+        uint8_t digest[DIGEST_BYTES];
+
+        digest_of_pieces(digest,
+                         (struct piece[]){{"packet", 6}, {tenant, strlen(tenant)}, {key, strlen(key)}},
+                         3);
+        id = uuid_from_digest(digest);
+    }
+    uuid_format(change->packet_id, &id);
+}
+
+// The change in the packet's memory that is this command, done before; NULL: none.
+static const Hr__Change *find_done(const struct change *change, bool *reused)
+{
+    const Hr__PacketRecord *record = change->current.record;
+
+    *reused = false;
+    for (size_t i = 0; record != NULL && i < record->n_recent; i++) {
+        const Hr__Change *past = record->recent[i];
+
+        if (past->event_id.len == UUID_BYTES &&
+            memcmp(past->event_id.data, change->event_id.bytes, UUID_BYTES) == 0)
+            return past;
+        if (change->key_digest.len > 0 && text_equal(past->key_digest, change->key_digest)) {
+            *reused = !text_equal(past->request_digest, change->request_digest);
+            return past;
+        }
+    }
+    return NULL;
+}
+
+static void remember(struct change *change, Hr__PacketRecord *record)
+{
+    const struct stored *current = &change->current;
+    size_t past = current->record != NULL ? current->record->n_recent : 0;
+    Hr__Change *self = wire_new(change->arena, &hr__change__descriptor);
+
+    record->recent = arena_calloc(change->arena, past + 1, sizeof(Hr__Change *));
+    if (past > 0) {
+        Hr__Change *last = current->record->recent[past - 1];
+
+        // The record could not know its own sequence; its successor does.
+        last->has_sequence = true;
+        last->sequence = current->sequence;
+        record->recent[0] = current->record->recent[0];
+        record->n_recent = 1;
+        for (size_t i = past > CHANGES_KEPT - 1 ? past - (CHANGES_KEPT - 2) : 1; i < past; i++)
+            record->recent[record->n_recent++] = current->record->recent[i];
+    }
+    self->has_event_id = true;
+    self->event_id = (Text){UUID_BYTES, change->event_id.bytes};
+    self->has_key_digest = change->key_digest.len > 0;
+    self->key_digest = change->key_digest;
+    self->has_request_digest = change->request_digest.len > 0;
+    self->request_digest = change->request_digest;
+    record->recent[record->n_recent++] = self;
+}
+
+// --- deciding ------------------------------------------------------------------------------------
+
+static Hr__Event *make_event(struct change *change, const struct decision *decision)
+{
+    Hr__Event *event = wire_new(change->arena, &hr__event__descriptor);
+    char *id = arena_alloc(change->arena, UUID_TEXT_BYTES);
+
+    uuid_format(id, &change->event_id);
+    event->has_id = true;
+    event->id = text_of(id);
+    event->has_type = true;
+    event->type = decision->event_type;
+    event->has_actor = true;
+    event->actor = decision->actor;
+    event->has_key_id = true;
+    event->key_id = text_of(change->spec->key_id);
+    event->at = wire_timestamp(change->arena, decision->now_us);
+    event->details = wire_json(change->arena, decision->details);
+    return event;
+}
+
+static void decide(struct change *change)
+{
+    const struct stored *current = &change->current;
+    struct decision decision = {
+        .arena = change->arena,
+        .packet_id = change->packet_id,
+        .now_us = timestamp_now_us(),
+        .packet = current->record != NULL ? current->record->packet : NULL,
+    };
+
+    if (current->record != NULL && change->spec->if_match != 0 &&
+        change->spec->if_match != current->sequence) {
+        refuse_with(change, PROBLEM_PRECONDITION_FAILED,
+                    "The packet has changed since the version named in If-Match");
+        return;
+    }
+    if (change->spec->decide(&decision, change->spec->request) != RC_OK) {
+        refuse(change, &decision.problem);
+        return;
+    }
+    change->next = wire_new(change->arena, &hr__packet_record__descriptor);
+    change->next->event = make_event(change, &decision);
+    change->next->packet = decision.packet;
+    remember(change, change->next);
+    change->bytes = wire_pack(change->arena, &change->next->base);
+    change->repeats = 0;
+    append(change);
+}
+
+// --- answering a repeat --------------------------------------------------------------------------
+
+static void on_past_loaded(void *ctx, enum rc rc, const struct stored *stored)
+{
+    struct change *change = ctx;
+
+    if (rc == RC_OK)
+        succeed(change, stored);
+    else if (rc == RC_NOT_FOUND)
+        succeed(change, &change->current); // retention took the record; the packet as it is has to do
+    else
+        refuse_rc(change, rc);
+}
+
+static void answer_repeat(struct change *change, const Hr__Change *past)
+{
+    if (!past->has_sequence || past->sequence == change->current.sequence) {
+        succeed(change, &change->current);
+        return;
+    }
+    store_load_at(change->store, change->spec->tenant, change->packet_id, past->sequence,
+                  change->arena, on_past_loaded, change);
+}
+
+// --- the steps -----------------------------------------------------------------------------------
+
+static void on_loaded(void *ctx, enum rc rc, const struct stored *stored)
+{
+    struct change *change = ctx;
+    const Hr__Change *past;
+    bool reused;
+
+    if (rc != RC_OK && rc != RC_NOT_FOUND) {
+        refuse_rc(change, rc);
+        return;
+    }
+    change->current = rc == RC_OK ? *stored : (struct stored){0};
+    past = find_done(change, &reused);
+    if (past != NULL && reused) {
+        refuse_with(change, PROBLEM_KEY_REUSED,
+                    "This Idempotency-Key was used with a different request");
+        return;
+    }
+    if (past != NULL) {
+        answer_repeat(change, past);
+        return;
+    }
+    change->maybe_stored = false; // loaded after the append, and it is not there
+    decide(change);
+}
+
+static void load(struct change *change)
+{
+    store_load(change->store, change->spec->tenant, change->packet_id, change->arena, on_loaded,
+               change);
+}
+
+static void on_appended(void *ctx, enum rc rc, uint64_t sequence)
+{
+    struct change *change = ctx;
+
+    switch (rc) {
+    case RC_OK: {
+        struct stored stored = {change->next, sequence};
+
+        if (change->next->packet->claim != NULL && !change->next->packet->claim->has_generation) {
+            change->next->packet->claim->has_generation = true;
+            change->next->packet->claim->generation = sequence;
+        }
+        succeed(change, &stored);
+        return;
+    }
+    case RC_CONFLICT:
+        if (++change->races > RACES_MAX)
+            refuse_with(change, PROBLEM_CONTENDED, "Too many changes of this packet at once");
+        else
+            load(change);
+        return;
+    case RC_TIMEOUT:
+        change->maybe_stored = true;
+        if (change->repeats++ < REPEATS_MAX) {
+            append(change);
+            return;
+        }
+        refuse_rc(change, rc);
+        return;
+    case RC_UNAVAILABLE:
+    case RC_CLOSED:
+        change->maybe_stored = true;
+        refuse_rc(change, rc);
+        return;
+    default:
+        refuse_rc(change, rc);
+    }
+}
+
+static void append(struct change *change)
+{
+    store_append(change->store, change->spec->tenant, change->packet_id, change->current.sequence,
+                 change->bytes.data, change->bytes.len, on_appended, change);
+}
+
+void change_run(struct store *store, const struct change_spec *spec, struct arena *arena,
+                change_done_fn done, void *ctx)
+{
+    struct change *change = arena_calloc(arena, 1, sizeof *change);
+
+    change->store = store;
+    change->spec = spec;
+    change->arena = arena;
+    change->done = done;
+    change->ctx = ctx;
+    change->event_id = uuid_new();
+    digest_command(change);
+    if (spec->packet_id == NULL) {
+        make_packet_id(change);
+        decide(change); // most creates are new: append first, look only when that is refused
+    } else {
+        memcpy(change->packet_id, spec->packet_id, sizeof change->packet_id - 1);
+        load(change);
+    }
+}

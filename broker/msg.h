@@ -1,0 +1,28 @@
+// A message that arrived. Borrowed by whoever is handed one, for the length of the call.
+#ifndef BROKER_MSG_H
+#define BROKER_MSG_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct msg;
+
+const char *msg_subject(const struct msg *msg);
+
+// NULL: the sender wants no answer.
+const char *msg_reply(const struct msg *msg);
+
+const void *msg_data(const struct msg *msg);
+size_t msg_len(const struct msg *msg);
+
+// NULL: it has no such header. Names are compared exactly as they were sent.
+const char *msg_header(const struct msg *msg, const char *name);
+
+// The value of a header that is a whole number. fallback: the header is absent or no number.
+uint64_t msg_header_u64(const struct msg *msg, const char *name, uint64_t fallback);
+
+// The status of a message that the server made itself (100, 404, 408, 409, 503), 0 for others.
+int msg_status(const struct msg *msg);
+
+#endif

@@ -1,0 +1,106 @@
+// Taking a packet. That exactly one claimer wins is not decided here but by the conditional append;
+// this says who may try.
+#include "broker/packet/decide.h"
+#include "broker/packet/json_write.h"
+#include "broker/packet/lifecycle.h"
+
+static enum rc already_claimed(struct decision *d)
+{
+    Hr__Claim *claim = d->packet->claim;
+    Hr__TargetAgent *holder = claim != NULL ? claim->holder : d->packet->metadata->target_agent;
+    struct buf out = {0};
+    struct json_writer *writer = json_writer_create(&out);
+    Text detail;
+
+    json_object_open(writer);
+    json_key(writer, "message");
+    json_string(writer, arena_printf(d->arena, "Packet %s is already claimed", d->packet_id));
+    json_key(writer, "claimed_by");
+    json_message(writer, &holder->base);
+    json_object_close(writer);
+    json_writer_destroy(writer);
+    detail = text_copy(d->arena, out.data, out.len);
+    buf_fini(&out);
+    return problem_set_json(&d->problem, PROBLEM_ALREADY_CLAIMED, detail);
+}
+
+static enum rc refuse(struct decision *d)
+{
+    Hr__Status status = d->packet->status;
+    char name[ENUM_TEXT_BYTES];
+
+    switch (status) {
+    case HR__STATUS__STATUS_CLAIMED:
+        return already_claimed(d);
+    case HR__STATUS__STATUS_AWAITING_HUMAN:
+        return problem_set(&d->problem, d->arena, PROBLEM_AWAITING_HUMAN,
+                           "Packet %s awaits a human answer and cannot be claimed before it",
+                           d->packet_id);
+    case HR__STATUS__STATUS_EXPIRED:
+        return problem_set(&d->problem, d->arena, PROBLEM_EXPIRED, "Packet %s has expired",
+                           d->packet_id);
+    default:
+        return problem_set(&d->problem, d->arena, PROBLEM_ILLEGAL_TRANSITION,
+                           "Cannot transition from '%s' to 'claimed'. Allowed transitions from "
+                           "'%s': %s",
+                           wire_enum_text(name, &hr__status__descriptor, (int)status), name,
+                           lifecycle_choices(status, d->arena));
+    }
+}
+
+static Hr__TargetAgent *claimer(const Hr__ClaimPacket *request, struct arena *arena)
+{
+    Hr__TargetAgent *agent = wire_new(arena, &hr__target_agent__descriptor);
+
+    agent->has_id = true;
+    agent->id = request->agent_id;
+    agent->has_name = true;
+    agent->name = request->agent_name;
+    agent->has_framework = request->has_framework;
+    agent->framework = request->framework;
+    return agent;
+}
+
+static Text details(const Hr__ClaimPacket *request, struct arena *arena)
+{
+    struct buf out = {0};
+    struct json_writer *writer = json_writer_create(&out);
+    Text text;
+
+    json_object_open(writer);
+    json_key(writer, "agent_name");
+    json_text(writer, request->agent_name);
+    json_key(writer, "framework");
+    if (request->has_framework)
+        json_text(writer, request->framework);
+    else
+        json_null(writer);
+    json_object_close(writer);
+    json_writer_destroy(writer);
+    text = text_copy(arena, out.data, out.len);
+    buf_fini(&out);
+    return text;
+}
+
+enum rc decide_claim(struct decision *d, const ProtobufCMessage *message)
+{
+    const Hr__ClaimPacket *request = (const Hr__ClaimPacket *)message;
+    Hr__Metadata *metadata;
+
+    if (d->packet == NULL)
+        return decide_not_found(d);
+    if (!lifecycle_allows(d->packet->status, MOVE_CLAIM))
+        return refuse(d);
+    metadata = d->packet->metadata;
+    if (metadata->claim_policy == HR__CLAIM_POLICY__CLAIM_POLICY_ADDRESSED &&
+        metadata->addressed_to != NULL && !text_equal(metadata->addressed_to->id, request->agent_id))
+        return problem_set(&d->problem, d->arena, PROBLEM_NOT_ADDRESSED,
+                           "Packet %s may be claimed only by the agent it is addressed to",
+                           d->packet_id);
+    metadata->target_agent = claimer(request, d->arena);
+    d->packet->updated_at = wire_timestamp(d->arena, d->now_us);
+    d->event_type = text_of("claimed");
+    d->actor = text_of(arena_printf(d->arena, "agent:%.*s", TEXT_ARGS(request->agent_id)));
+    d->details = details(request, d->arena);
+    return lifecycle_step(d->packet, MOVE_CLAIM, d->now_us, d->arena);
+}

@@ -1,0 +1,36 @@
+// The commands that change a packet, as pure functions: from what is stored and what is asked to what
+// will be stored, or to a refusal. No clock, no network; broker/change.c does the rest.
+#ifndef BROKER_PACKET_DECIDE_H
+#define BROKER_PACKET_DECIDE_H
+
+#include "broker/packet/problem.h"
+
+struct decision {
+    // Given.
+    struct arena *arena;
+    const char *packet_id;
+    int64_t now_us;
+    Hr__Packet *packet; // as stored, to be changed in place; NULL: there is none
+
+    // Made by the function on RC_OK: packet (set by a create), and what happened.
+    Text event_type; // "created", "claimed", "updated", ...
+    Text actor;      // "agent:<id>", "system:<cause>"
+    Text details;    // a JSON object
+
+    // Made by the function on RC_REFUSED.
+    struct problem problem;
+};
+
+// request: the checked command. Everything in the decision borrows from it or lives in the arena.
+// RC_OK: store decision->packet. RC_REFUSED: decision->problem says why; store nothing.
+typedef enum rc (*decide_fn)(struct decision *decision, const ProtobufCMessage *request);
+
+enum rc decide_create(struct decision *decision, const ProtobufCMessage *create_packet);
+enum rc decide_update(struct decision *decision, const ProtobufCMessage *update_packet);
+enum rc decide_delete(struct decision *decision, const ProtobufCMessage *packet_ref);
+enum rc decide_claim(struct decision *decision, const ProtobufCMessage *claim_packet);
+
+// "Packet <id> not found"
+enum rc decide_not_found(struct decision *decision);
+
+#endif

@@ -1,0 +1,97 @@
+// Validation items.
+#include "broker/packet/issues.h"
+
+#include "broker/packet/json_write.h"
+
+#include <assert.h>
+
+// A larger offending value is not repeated in the answer: the client has it.
+#define INPUT_BYTES_MAX 512
+
+void path_push_name(struct path *path, Text name)
+{
+    assert(path->depth < PATH_DEPTH);
+    path->steps[path->depth++] = (struct step){.name = name};
+}
+
+void path_push_index(struct path *path, size_t index)
+{
+    assert(path->depth < PATH_DEPTH);
+    path->steps[path->depth++] = (struct step){.index = index};
+}
+
+void path_pop(struct path *path)
+{
+    assert(path->depth > 0);
+    path->depth--;
+}
+
+static Text path_json(struct arena *arena, const struct path *path)
+{
+    struct buf out = {0};
+    struct json_writer *writer = json_writer_create(&out);
+    Text text;
+
+    json_array_open(writer);
+    for (size_t i = 0; i < path->depth; i++) {
+        if (path->steps[i].name.data != NULL)
+            json_text(writer, path->steps[i].name);
+        else
+            json_integer(writer, (long long)path->steps[i].index);
+    }
+    json_array_close(writer);
+    json_writer_destroy(writer);
+    text = text_copy(arena, out.data, out.len);
+    buf_fini(&out);
+    return text;
+}
+
+struct issue *issues_add(struct issues *issues, const struct path *path, const char *type,
+                         const char *message)
+{
+    struct issue *issue = arena_calloc(issues->arena, 1, sizeof *issue);
+
+    issue->type = type;
+    issue->message = message;
+    if (issues->count < ISSUES_MAX) {
+        issue->path = path_json(issues->arena, path);
+        issues->items[issues->count++] = issue;
+    }
+    return issue;
+}
+
+static void put_issue(struct json_writer *writer, const struct issue *issue)
+{
+    json_object_open(writer);
+    json_key(writer, "type");
+    json_string(writer, issue->type);
+    json_key(writer, "loc");
+    json_raw(writer, issue->path.data, issue->path.len);
+    json_key(writer, "msg");
+    json_string(writer, issue->message);
+    if (issue->input.len > 0 && issue->input.len <= INPUT_BYTES_MAX) {
+        json_key(writer, "input");
+        json_raw(writer, issue->input.data, issue->input.len);
+    }
+    if (issue->ctx.len > 0) {
+        json_key(writer, "ctx");
+        json_raw(writer, issue->ctx.data, issue->ctx.len);
+    }
+    json_object_close(writer);
+}
+
+enum rc issues_to_problem(const struct issues *issues, struct problem *problem)
+{
+    struct buf out = {0};
+    struct json_writer *writer = json_writer_create(&out);
+
+    assert(issues->count > 0);
+    json_array_open(writer);
+    for (size_t i = 0; i < issues->count; i++)
+        put_issue(writer, issues->items[i]);
+    json_array_close(writer);
+    json_writer_destroy(writer);
+    Text detail = text_copy(issues->arena, out.data, out.len);
+    buf_fini(&out);
+    return problem_set_json(problem, PROBLEM_VALIDATION, detail);
+}

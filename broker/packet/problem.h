@@ -1,0 +1,75 @@
+// Why a command was refused, in the words of the contract.
+#ifndef BROKER_PACKET_PROBLEM_H
+#define BROKER_PACKET_PROBLEM_H
+
+#include "broker/base/rc.h"
+#include "broker/packet/wire.h"
+
+//  code                   HTTP status   what a program branches on
+#define PROBLEM_LIST(X)                                                                            \
+    X(NONE, 200, "none")                                                                           \
+    X(UNPARSABLE, 400, "unparsable_body")                                                          \
+    X(ILLEGAL_TRANSITION, 400, "illegal_transition")                                               \
+    X(INVALID_CURSOR, 400, "invalid_cursor")                                                       \
+    X(INVALID_HEADER, 400, "invalid_header")                                                       \
+    X(KEY_MISSING, 401, "key_missing")                                                             \
+    X(KEY_INVALID, 401, "key_invalid")                                                             \
+    X(KEY_REVOKED, 401, "key_revoked")                                                             \
+    X(FORBIDDEN, 403, "forbidden")                                                                 \
+    X(NOT_FOUND, 404, "not_found")                                                                 \
+    X(NO_ROUTE, 404, "no_route")                                                                   \
+    X(METHOD_NOT_ALLOWED, 405, "method_not_allowed")                                               \
+    X(ALREADY_CLAIMED, 409, "already_claimed")                                                     \
+    X(ALREADY_EXPIRED, 409, "already_expired")                                                     \
+    X(AWAITING_HUMAN, 409, "awaiting_human")                                                       \
+    X(NOT_ADDRESSED, 409, "not_addressed")                                                         \
+    X(EXPIRED, 410, "expired")                                                                     \
+    X(PRECONDITION_FAILED, 412, "precondition_failed")                                             \
+    X(TOO_LARGE, 413, "too_large")                                                                 \
+    X(VALIDATION, 422, "validation_error")                                                         \
+    X(KEY_REUSED, 422, "idempotency_key_reused")                                                   \
+    X(INTERNAL, 500, "internal")                                                                   \
+    X(UNAVAILABLE, 503, "unavailable")                                                             \
+    X(CONTENDED, 503, "contended")                                                                 \
+    X(OUTCOME_UNKNOWN, 503, "outcome_unknown")                                                     \
+    X(PROJECTION_BEHIND, 503, "projection_behind")
+
+enum problem_code {
+#define X(name, status, text) PROBLEM_##name,
+    PROBLEM_LIST(X)
+#undef X
+        PROBLEM_CODES
+};
+
+struct problem {
+    enum problem_code code; // PROBLEM_NONE: nothing is wrong
+    Text detail;            // JSON: a string, an object, or a list of validation items
+    const char *field;      // NULL: no single one; borrowed for ever or from the arena
+    unsigned retry_after_seconds; // 0: no advice
+};
+
+// What HTTP calls it, and the machine-readable name.
+unsigned problem_status(enum problem_code code);
+const char *problem_name(enum problem_code code);
+
+// Sets *problem, the text in the arena. Returns RC_REFUSED so that a refusal is one statement.
+enum rc problem_set(struct problem *problem, struct arena *arena, enum problem_code code,
+                    const char *format, ...) __attribute__((format(printf, 4, 5)));
+
+// The same with a detail that is JSON already.
+enum rc problem_set_json(struct problem *problem, enum problem_code code, Text detail);
+
+// For a failure below: UNAVAILABLE, TOO_LARGE or INTERNAL, with a text that tells no secret.
+enum rc problem_of_rc(struct problem *problem, struct arena *arena, enum rc rc);
+
+// As it travels over NATS, in the arena.
+Hr__Error *problem_to_wire(const struct problem *problem, struct arena *arena);
+
+// Back again. Borrows from error. An unknown code becomes INTERNAL with the detail kept.
+struct problem problem_of_wire(const Hr__Error *error, struct arena *arena);
+
+// The JSON body {"detail":...,"code":...[,"field":...][,"request_id":...]}, in the arena.
+// request_id may be NULL.
+Text problem_body(const struct problem *problem, struct arena *arena, const char *request_id);
+
+#endif

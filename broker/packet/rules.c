@@ -1,0 +1,138 @@
+// The table of field rules. A field that is not in it is optional, may be null, and has no bounds.
+#include "broker/packet/rules.h"
+
+#include <assert.h>
+#include <stdlib.h>
+
+#define PAGE_MAX 200
+
+static const struct {
+    const ProtobufCMessageDescriptor *message;
+    const char *field;
+    struct rule rule;
+} table[] = {
+    {&hr__create_packet__descriptor, "metadata", {.flags = RULE_REQUIRED}},
+    {&hr__create_packet__descriptor, "context", {.flags = RULE_REQUIRED}},
+    {&hr__create_packet__descriptor, "parent_packet_id", {.flags = RULE_UUID}},
+    {&hr__create_packet__descriptor, "actions", {.fallback = "{}"}},
+    {&hr__packet__descriptor, "actions", {.fallback = "{}"}},
+    {&hr__packet__descriptor, "claim", {.flags = RULE_QUIET}},
+
+    {&hr__source_agent__descriptor, "id", {.flags = RULE_REQUIRED}},
+    {&hr__source_agent__descriptor, "name", {.flags = RULE_REQUIRED}},
+    {&hr__target_agent__descriptor, "id", {.flags = RULE_REQUIRED}},
+    {&hr__target_agent__descriptor, "name", {.flags = RULE_REQUIRED}},
+
+    {&hr__metadata__descriptor, "source_agent", {.flags = RULE_REQUIRED}},
+    {&hr__metadata__descriptor, "target_agent", {.flags = RULE_REQUIRED}},
+    {&hr__metadata__descriptor, "claimed_at", {.flags = RULE_SERVER}},
+    {&hr__metadata__descriptor, "completed_at", {.flags = RULE_SERVER}},
+    {&hr__metadata__descriptor, "priority", {.fallback = "normal"}},
+    {&hr__metadata__descriptor, "addressed_to", {.flags = RULE_SERVER | RULE_QUIET}},
+    {&hr__metadata__descriptor, "claim_policy", {.flags = RULE_QUIET}},
+
+    {&hr__context__descriptor, "summary", {.flags = RULE_REQUIRED}},
+    {&hr__context__descriptor, "custom", {.flags = RULE_OBJECT, .fallback = "{}"}},
+    {&hr__conversation_entry__descriptor, "role", {.flags = RULE_REQUIRED}},
+    {&hr__conversation_entry__descriptor, "content", {.flags = RULE_REQUIRED}},
+    {&hr__conversation_entry__descriptor, "metadata", {.flags = RULE_OBJECT}},
+    {&hr__artifact__descriptor, "key", {.flags = RULE_REQUIRED}},
+    {&hr__artifact__descriptor, "value", {.flags = RULE_REQUIRED | RULE_COMPOUND}},
+
+    {&hr__decision__descriptor, "id", {.flags = RULE_REQUIRED}},
+    {&hr__decision__descriptor, "decision", {.flags = RULE_REQUIRED}},
+    {&hr__decision__descriptor, "rationale", {.flags = RULE_REQUIRED}},
+
+    {&hr__pending_action__descriptor, "id", {.flags = RULE_REQUIRED}},
+    {&hr__pending_action__descriptor, "description", {.flags = RULE_REQUIRED}},
+    {&hr__pending_action__descriptor, "assignee", {.flags = RULE_REQUIRED}},
+    {&hr__completed_action__descriptor, "id", {.flags = RULE_REQUIRED}},
+    {&hr__completed_action__descriptor, "description", {.flags = RULE_REQUIRED}},
+    {&hr__completed_action__descriptor, "result", {.flags = RULE_REQUIRED}},
+    {&hr__failed_action__descriptor, "id", {.flags = RULE_REQUIRED}},
+    {&hr__failed_action__descriptor, "description", {.flags = RULE_REQUIRED}},
+    {&hr__failed_action__descriptor, "error", {.flags = RULE_REQUIRED}},
+
+    {&hr__dependency__descriptor, "id", {.flags = RULE_REQUIRED}},
+    {&hr__dependency__descriptor, "type", {.flags = RULE_REQUIRED}},
+    {&hr__dependency__descriptor, "description", {.flags = RULE_REQUIRED}},
+    {&hr__dependency__descriptor, "status", {.fallback = "unknown"}},
+
+    {&hr__hitl__descriptor, "required", {.fallback = "true"}},
+    {&hr__hitl__descriptor, "reason", {.flags = RULE_REQUIRED}},
+
+    {&hr__packet_ref__descriptor, "packet_id", {.flags = RULE_UUID}},
+    {&hr__update_packet__descriptor, "packet_id", {.flags = RULE_UUID}},
+    {&hr__claim_packet__descriptor, "packet_id", {.flags = RULE_UUID}},
+    {&hr__claim_packet__descriptor, "agent_id", {.flags = RULE_REQUIRED}},
+    {&hr__claim_packet__descriptor, "agent_name", {.flags = RULE_REQUIRED}},
+    {&hr__get_history__descriptor, "packet_id", {.flags = RULE_UUID}},
+
+    {&hr__list_packets__descriptor, "limit", {.min = 1, .max = PAGE_MAX}},
+    {&hr__list_packets__descriptor, "offset", {.min = 0, .max = INT64_MAX}},
+    {&hr__list_audit__descriptor, "limit", {.min = 1, .max = PAGE_MAX}},
+    {&hr__list_audit__descriptor, "offset", {.min = 0, .max = INT64_MAX}},
+};
+
+// Descriptors are found by their address in a small open-addressed table.
+#define INDEX_SLOTS 128
+
+static struct {
+    const ProtobufCMessageDescriptor *message;
+    struct rule *rules; // one per field
+} slots[INDEX_SLOTS];
+static bool built;
+static const struct rule no_rule = {.min = INT64_MIN, .max = INT64_MAX};
+
+static size_t slot_of(const ProtobufCMessageDescriptor *message)
+{
+    size_t at = ((uintptr_t)message >> 5) * 0x9E3779B9U % INDEX_SLOTS;
+
+    while (slots[at].message != NULL && slots[at].message != message)
+        at = (at + 1) % INDEX_SLOTS;
+    return at;
+}
+
+static unsigned field_index(const ProtobufCMessageDescriptor *message, const char *name)
+{
+    const ProtobufCFieldDescriptor *field =
+        protobuf_c_message_descriptor_get_field_by_name(message, name);
+
+    assert(field != NULL);
+    return (unsigned)(field - message->fields);
+}
+
+static void build(void)
+{
+    for (size_t i = 0; i < sizeof table / sizeof table[0]; i++) {
+        const ProtobufCMessageDescriptor *message = table[i].message;
+        size_t at = slot_of(message);
+        struct rule *rule;
+
+        if (slots[at].message == NULL) {
+            slots[at].message = message;
+            slots[at].rules = calloc(message->n_fields, sizeof *slots[at].rules); // for ever
+            if (slots[at].rules == NULL)
+                abort();
+            for (unsigned k = 0; k < message->n_fields; k++)
+                slots[at].rules[k] = no_rule;
+        }
+        rule = &slots[at].rules[field_index(message, table[i].field)];
+        *rule = table[i].rule;
+        if (rule->min == 0 && rule->max == 0) {
+            rule->min = INT64_MIN;
+            rule->max = INT64_MAX;
+        }
+    }
+    built = true;
+}
+
+const struct rule *rules_of(const ProtobufCMessageDescriptor *descriptor, unsigned field)
+{
+    size_t at;
+
+    if (!built)
+        build();
+    at = slot_of(descriptor);
+    return slots[at].message != NULL ? &slots[at].rules[field] : &no_rule;
+}

@@ -1,0 +1,194 @@
+// Changing a packet, and deleting it.
+#include "broker/packet/decide.h"
+#include "broker/packet/json_write.h"
+#include "broker/packet/lifecycle.h"
+
+enum rc decide_not_found(struct decision *d)
+{
+    return problem_set(&d->problem, d->arena, PROBLEM_NOT_FOUND, "Packet %s not found",
+                       d->packet_id);
+}
+
+static const char *status_name(char buffer[ENUM_TEXT_BYTES], Hr__Status status)
+{
+    const char *name = wire_enum_text(buffer, &hr__status__descriptor, (int)status);
+
+    return name != NULL ? name : "unknown";
+}
+
+static enum rc refuse_status(struct decision *d, Hr__Status to)
+{
+    Hr__Status from = d->packet->status;
+    char from_name[ENUM_TEXT_BYTES];
+    char to_name[ENUM_TEXT_BYTES];
+
+    if (from == HR__STATUS__STATUS_AWAITING_HUMAN &&
+        (to == HR__STATUS__STATUS_CLAIMED || to == HR__STATUS__STATUS_IN_PROGRESS))
+        return problem_set(&d->problem, d->arena, PROBLEM_AWAITING_HUMAN,
+                           "Packet %s awaits a human answer and cannot be %s before it",
+                           d->packet_id, status_name(to_name, to));
+    return problem_set(&d->problem, d->arena, PROBLEM_ILLEGAL_TRANSITION,
+                       "Cannot transition from '%s' to '%s'. Allowed transitions from '%s': %s",
+                       status_name(from_name, from), status_name(to_name, to), from_name,
+                       lifecycle_choices(from, d->arena));
+}
+
+// The agent a change is put down to: whoever the packet is with.
+static Text holder_actor(struct decision *d)
+{
+    const Hr__TargetAgent *target = d->packet->metadata->target_agent;
+
+    if (target == NULL)
+        return text_of("system");
+    return text_of(arena_printf(d->arena, "agent:%.*s", TEXT_ARGS(target->id)));
+}
+
+static void merge_decisions(Hr__Packet *packet, const Hr__DecisionList *sent, struct arena *arena)
+{
+    size_t stored = packet->n_decisions;
+    Hr__Decision **merged = arena_calloc(arena, stored + sent->n_items, sizeof(Hr__Decision *));
+    size_t count = stored;
+
+    if (stored > 0)
+        memcpy(merged, packet->decisions, stored * sizeof(Hr__Decision *));
+    for (size_t i = 0; i < sent->n_items; i++) {
+        size_t at = 0;
+
+        while (at < stored && !text_equal(merged[at]->id, sent->items[i]->id))
+            at++;
+        merged[at < stored ? at : count++] = sent->items[i];
+    }
+    packet->decisions = merged;
+    packet->n_decisions = count;
+}
+
+static void replace_actions(Hr__Packet *packet, const Hr__ActionsUpdate *sent)
+{
+    Hr__Actions *actions = packet->actions;
+
+    if (sent->pending != NULL) {
+        actions->n_pending = sent->pending->n_items;
+        actions->pending = sent->pending->items;
+    }
+    if (sent->completed != NULL) {
+        actions->n_completed = sent->completed->n_items;
+        actions->completed = sent->completed->items;
+    }
+    if (sent->failed != NULL) {
+        actions->n_failed = sent->failed->n_items;
+        actions->failed = sent->failed->items;
+    }
+}
+
+// What a change touched, for the details of its event.
+struct touched {
+    const char *names[5]; // as many as there are fields below
+    size_t count;
+};
+
+static struct touched merge(struct decision *d, const Hr__UpdatePacket *sent)
+{
+    struct touched touched = {.count = 0};
+    Hr__Packet *packet = d->packet;
+
+    if (sent->context != NULL) {
+        packet->context = sent->context;
+        touched.names[touched.count++] = "context";
+    }
+    if (sent->decisions != NULL) {
+        merge_decisions(packet, sent->decisions, d->arena);
+        touched.names[touched.count++] = "decisions";
+    }
+    if (sent->actions != NULL) {
+        replace_actions(packet, sent->actions);
+        touched.names[touched.count++] = "actions";
+    }
+    if (sent->dependencies != NULL) {
+        packet->n_dependencies = sent->dependencies->n_items;
+        packet->dependencies = sent->dependencies->items;
+        touched.names[touched.count++] = "dependencies";
+    }
+    if (sent->hitl != NULL) {
+        packet->hitl = sent->hitl;
+        touched.names[touched.count++] = "hitl";
+    }
+    return touched;
+}
+
+// A change of status says from where to where; the touched fields are named beside it if there are any.
+static Text details(struct decision *d, Hr__Status from, const struct touched *touched)
+{
+    bool moved = d->packet->status != from;
+    char name[ENUM_TEXT_BYTES];
+    struct buf out = {0};
+    struct json_writer *writer = json_writer_create(&out);
+    Text text;
+
+    json_object_open(writer);
+    if (moved) {
+        json_key(writer, "from_status");
+        json_string(writer, status_name(name, from));
+        json_key(writer, "to_status");
+        json_string(writer, status_name(name, d->packet->status));
+    }
+    if (!moved || touched->count > 0) {
+        json_key(writer, "fields");
+        json_array_open(writer);
+        for (size_t i = 0; i < touched->count; i++)
+            json_string(writer, touched->names[i]);
+        json_array_close(writer);
+    }
+    json_object_close(writer);
+    json_writer_destroy(writer);
+    text = text_copy(d->arena, out.data, out.len);
+    buf_fini(&out);
+    return text;
+}
+
+enum rc decide_update(struct decision *d, const ProtobufCMessage *message)
+{
+    const Hr__UpdatePacket *request = (const Hr__UpdatePacket *)message;
+    struct touched touched;
+    Hr__Status from;
+    enum move move;
+
+    if (d->packet == NULL)
+        return decide_not_found(d);
+    from = d->packet->status;
+    d->event_type = text_of("updated");
+    if (request->has_status && request->status != from) {
+        char name[ENUM_TEXT_BYTES];
+
+        if (!lifecycle_move_to(request->status, &move) ||
+            lifecycle_step(d->packet, move, d->now_us, d->arena) != RC_OK)
+            return refuse_status(d, request->status);
+        (void)status_name(name, request->status);
+        d->event_type = text_copy(d->arena, name, strlen(name));
+    }
+    d->actor = holder_actor(d);
+    touched = merge(d, request);
+    d->details = details(d, from, &touched);
+    d->packet->updated_at = wire_timestamp(d->arena, d->now_us);
+    return RC_OK;
+}
+
+enum rc decide_delete(struct decision *d, const ProtobufCMessage *request)
+{
+    char name[ENUM_TEXT_BYTES];
+    Hr__Status from;
+
+    (void)request;
+    if (d->packet == NULL)
+        return decide_not_found(d);
+    from = d->packet->status;
+    if (lifecycle_step(d->packet, MOVE_EXPIRE, d->now_us, d->arena) != RC_OK)
+        return problem_set(&d->problem, d->arena, PROBLEM_ALREADY_EXPIRED,
+                           "Packet %s is already expired", d->packet_id);
+    d->packet->updated_at = wire_timestamp(d->arena, d->now_us);
+    d->event_type = text_of("expired");
+    d->actor = text_of("system:soft_delete");
+    d->details = text_of(arena_printf(d->arena,
+                                      "{\"previous_status\":\"%s\",\"reason\":\"soft_delete\"}",
+                                      status_name(name, from)));
+    return RC_OK;
+}

@@ -1,0 +1,214 @@
+// The table of requests that wait for an answer.
+//
+// A slot is named by its index and a generation, so that a late answer to a request that has timed out
+// finds nothing. Deadlines are looked at every TICK_MS while anything waits; when nothing does, no
+// timer runs.
+#include "broker/request.h"
+
+#include "broker/base/id.h"
+#include "broker/base/digest.h"
+#include "broker/base/log.h"
+#include "broker/base/timestamp.h"
+
+#include <assert.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define TICK_MS 50
+#define SLOTS_FIRST 256
+#define NAME_HEX_BYTES 33
+#define REPLY_BYTES 160
+
+struct slot {
+    request_done_fn done; // NULL: free
+    void *ctx;
+    int64_t deadline_ns;
+    uint32_t generation;
+    uint32_t next_free;
+};
+
+struct requests {
+    struct conn *conn;
+    struct subscription *sub;
+    uv_timer_t timer;
+    char name[NAME_HEX_BYTES]; // ours alone among all programs on this NATS
+    struct slot *slots;
+    uint32_t slot_count;
+    uint32_t free; // index of the first free slot, slot_count: none
+    size_t pending;
+    bool closing;
+};
+
+static void grow(struct requests *requests)
+{
+    uint32_t count = requests->slot_count > 0 ? requests->slot_count * 2 : SLOTS_FIRST;
+    struct slot *slots = realloc(requests->slots, count * sizeof *slots);
+
+    if (slots == NULL)
+        abort();
+    memset(slots + requests->slot_count, 0, (count - requests->slot_count) * sizeof *slots);
+    for (uint32_t i = requests->slot_count; i < count; i++)
+        slots[i].next_free = i + 1;
+    requests->slots = slots;
+    requests->free = requests->slot_count;
+    requests->slot_count = count;
+}
+
+static void finish(struct requests *requests, struct slot *slot, enum rc rc, struct msg *reply)
+{
+    request_done_fn done = slot->done;
+    void *ctx = slot->ctx;
+
+    slot->done = NULL;
+    slot->generation++;
+    slot->next_free = requests->free;
+    requests->free = (uint32_t)(slot - requests->slots);
+    if (--requests->pending == 0)
+        uv_timer_stop(&requests->timer);
+    done(ctx, rc, reply); // may send again, and so move the slots
+}
+
+static void on_tick(uv_timer_t *timer)
+{
+    struct requests *requests = timer->data;
+    int64_t now = clock_now_ns();
+
+    for (uint32_t i = 0; i < requests->slot_count; i++) {
+        struct slot *slot = &requests->slots[i];
+
+        if (slot->done != NULL && slot->deadline_ns <= now)
+            finish(requests, slot, RC_TIMEOUT, NULL);
+    }
+}
+
+static void fail_all(struct requests *requests, enum rc rc)
+{
+    uint32_t count = requests->slot_count; // those sent meanwhile are not for us to fail
+
+    for (uint32_t i = 0; i < count; i++) {
+        if (requests->slots[i].done != NULL)
+            finish(requests, &requests->slots[i], rc, NULL);
+    }
+}
+
+static void on_state(void *ctx, bool up)
+{
+    if (!up)
+        fail_all(ctx, RC_UNAVAILABLE);
+}
+
+// The reply subject ends in .<generation>-<index>, both in hex.
+static struct slot *find(struct requests *requests, const char *subject)
+{
+    const char *last = strrchr(subject, '.');
+    unsigned long generation;
+    unsigned long index;
+    char *end;
+
+    if (last == NULL)
+        return NULL;
+    generation = strtoul(last + 1, &end, 16);
+    if (*end != '-')
+        return NULL;
+    index = strtoul(end + 1, &end, 16);
+    if (*end != '\0' || index >= requests->slot_count)
+        return NULL;
+    if (requests->slots[index].done == NULL || requests->slots[index].generation != generation)
+        return NULL;
+    return &requests->slots[index];
+}
+
+static void on_reply(void *ctx, struct msg *msg)
+{
+    struct requests *requests = ctx;
+    struct slot *slot = find(requests, msg_subject(msg));
+
+    if (slot == NULL)
+        return; // too late, or not for us
+    if (msg_status(msg) == 503)
+        finish(requests, slot, RC_UNAVAILABLE, NULL);
+    else
+        finish(requests, slot, RC_OK, msg);
+}
+
+enum rc requests_open(struct requests **out, struct conn *conn, uv_loop_t *loop)
+{
+    struct requests *requests = calloc(1, sizeof *requests);
+    uint8_t random[(NAME_HEX_BYTES - 1) / 2];
+    char subject[REPLY_BYTES];
+    enum rc rc;
+
+    if (requests == NULL)
+        abort();
+    requests->conn = conn;
+    random_bytes(random, sizeof random);
+    hex_format(requests->name, random, sizeof random);
+    (void)snprintf(subject, sizeof subject, "_INBOX.*.%s.*", requests->name);
+    rc = conn_subscribe(&requests->sub, conn, subject, NULL, on_reply, requests);
+    if (rc != RC_OK) {
+        free(requests);
+        return rc;
+    }
+    uv_timer_init(loop, &requests->timer);
+    requests->timer.data = requests;
+    conn_on_state(conn, on_state, requests);
+    *out = requests;
+    return RC_OK;
+}
+
+static void on_timer_closed(uv_handle_t *handle)
+{
+    struct requests *requests = handle->data;
+
+    free(requests->slots);
+    free(requests);
+}
+
+void requests_close(struct requests *requests)
+{
+    if (requests == NULL)
+        return;
+    requests->closing = true;
+    conn_unsubscribe(requests->sub);
+    conn_forget_state(requests->conn, requests);
+    fail_all(requests, RC_CLOSED);
+    uv_close((uv_handle_t *)&requests->timer, on_timer_closed);
+}
+
+void request_send(struct requests *requests, const struct request *request)
+{
+    char reply[REPLY_BYTES];
+    struct slot *slot;
+    enum rc rc;
+    int len;
+
+    if (requests->closing) {
+        request->done(request->ctx, RC_CLOSED, NULL);
+        return;
+    }
+    if (requests->free == requests->slot_count)
+        grow(requests);
+    slot = &requests->slots[requests->free];
+    len = snprintf(reply, sizeof reply, "_INBOX.%s.%s.%" PRIx32 "-%" PRIx32, request->inbox,
+                   requests->name, slot->generation, requests->free);
+    assert(len > 0 && (size_t)len < sizeof reply);
+    rc = conn_publish(requests->conn, request->subject, reply, request->headers,
+                      request->header_count, request->data, request->len);
+    if (rc != RC_OK) {
+        request->done(request->ctx, rc, NULL);
+        return;
+    }
+    requests->free = slot->next_free;
+    slot->done = request->done;
+    slot->ctx = request->ctx;
+    slot->deadline_ns = clock_now_ns() + request->timeout_ms * 1000000;
+    if (requests->pending++ == 0)
+        uv_timer_start(&requests->timer, on_tick, TICK_MS, TICK_MS);
+}
+
+size_t requests_pending(const struct requests *requests)
+{
+    return requests->pending;
+}

@@ -1,0 +1,42 @@
+// Requests over NATS, many in flight on one thread.
+//
+// One wildcard subscription takes all the answers; the last two tokens of a reply subject say which
+// request it belongs to. Nothing blocks and no thread waits.
+#ifndef BROKER_REQUEST_H
+#define BROKER_REQUEST_H
+
+#include "broker/conn.h"
+
+struct requests;
+
+// Loop thread, exactly once per request. reply is borrowed, and NULL unless rc is RC_OK.
+// RC_TIMEOUT: no answer in time. RC_UNAVAILABLE: nobody takes such requests, the connection broke while
+// waiting, or nothing was sent. After RC_TIMEOUT and a broken connection the outcome is unknown.
+typedef void (*request_done_fn)(void *ctx, enum rc rc, struct msg *reply);
+
+struct request {
+    const char *subject;
+    const char *inbox; // second token of the reply subject: a key, or the name of this program
+    const struct header *headers;
+    size_t header_count;
+    const void *data;
+    size_t len;
+    int64_t timeout_ms;
+    request_done_fn done;
+    void *ctx;
+};
+
+// conn must outlive it.
+enum rc requests_open(struct requests **requests, struct conn *conn, uv_loop_t *loop) MUST_CHECK;
+
+// Everything still waiting is done with RC_CLOSED. NULL is allowed.
+void requests_close(struct requests *requests);
+
+// Everything in request is copied or sent before the return, so all of it may be on the stack.
+// done may be called before request_send returns (with RC_UNAVAILABLE or RC_TOO_LARGE).
+void request_send(struct requests *requests, const struct request *request);
+
+// How many wait for an answer.
+size_t requests_pending(const struct requests *requests);
+
+#endif

@@ -1,0 +1,393 @@
+// Requests in, answers out.
+#include "broker/service.h"
+
+#include "broker/base/id.h"
+#include "broker/base/log.h"
+#include "broker/base/timestamp.h"
+#include "broker/discover.h"
+#include "broker/metrics.h"
+#include "broker/packet/check.h"
+#include "broker/packet/json_read.h"
+#include "broker/packet/json_write.h"
+#include "broker/subjects.h"
+
+#include <assert.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#define COMMANDS_MAX 16
+#define ARENA_BYTES (16 * 1024)
+#define SPARE_MAX 1024           // work items kept for reuse
+#define IDEMPOTENCY_KEY_MAX 255  // characters
+#define PART_OVERHEAD_BYTES 4096 // room for headers in a part of a long answer
+#define REPLY_HEADERS_MAX 5
+
+struct work {
+    struct command command; // first: handlers get a pointer to it
+    struct service *service;
+    const struct command_spec *spec;
+    struct subject_parts subject;
+    const char *reply;
+    bool json;
+    int64_t start_ns;
+    struct work *next; // in the list of spare ones
+};
+
+struct listener {
+    struct service *service;
+    const struct command_spec *spec;
+    struct subscription *sub;
+};
+
+struct service {
+    struct conn *conn;
+    const struct service_config *config;
+    struct listener listeners[COMMANDS_MAX + 1]; // and ping
+    size_t listener_count;
+    struct command_spec ping;
+    struct discover *discover;
+    struct work *spare;
+    size_t spare_count;
+    size_t in_hand;
+    struct metric *requests;
+    struct metric *seconds;
+};
+
+static const double latency_bounds[] = {.0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5};
+
+// --- work items ----------------------------------------------------------------------------------
+
+static struct work *work_take(struct service *service)
+{
+    struct work *work = service->spare;
+    struct arena *arena;
+
+    if (work != NULL) {
+        service->spare = work->next;
+        service->spare_count--;
+    } else {
+        work = calloc(1, sizeof *work);
+        if (work == NULL)
+            abort();
+        work->command.arena = arena_create(ARENA_BYTES);
+    }
+    arena = work->command.arena;
+    *work = (struct work){.service = service, .command = {.arena = arena}};
+    work->start_ns = clock_now_ns();
+    service->in_hand++;
+    return work;
+}
+
+static void work_done(struct work *work, unsigned status)
+{
+    struct service *service = work->service;
+    char labels[160];
+    double seconds = (double)(clock_now_ns() - work->start_ns) / 1e9;
+
+    (void)snprintf(labels, sizeof labels, "%s\x1f%s\x1f%u", work->spec->noun, work->spec->verb, status);
+    metric_add(service->requests, labels, 1);
+    (void)snprintf(labels, sizeof labels, "%s\x1f%s", work->spec->noun, work->spec->verb);
+    metric_observe(service->seconds, labels, seconds);
+    service->in_hand--;
+    arena_reset(work->command.arena);
+    if (service->spare_count == SPARE_MAX) {
+        arena_destroy(work->command.arena);
+        free(work);
+        return;
+    }
+    work->next = service->spare;
+    service->spare = work;
+    service->spare_count++;
+}
+
+// --- answers -------------------------------------------------------------------------------------
+
+struct answer {
+    struct header headers[REPLY_HEADERS_MAX];
+    size_t header_count;
+    const void *data;
+    size_t len;
+};
+
+static void add_header(struct answer *answer, const char *name, const char *value)
+{
+    assert(answer->header_count < REPLY_HEADERS_MAX);
+    answer->headers[answer->header_count++] = (struct header){name, value};
+}
+
+// An answer longer than a message travels in parts, each with "HR-Part: <number>/<count>".
+static enum rc send_parts(struct work *work, struct answer *answer)
+{
+    size_t room = conn_max_payload(work->service->conn) - PART_OVERHEAD_BYTES;
+    size_t count = (answer->len + room - 1) / room;
+    char part[48];
+    size_t slot = answer->header_count;
+    enum rc rc = RC_OK;
+
+    add_header(answer, HEADER_PART, part);
+    for (size_t i = 0; i < count && rc == RC_OK; i++) {
+        size_t offset = i * room;
+        size_t len = answer->len - offset < room ? answer->len - offset : room;
+
+        (void)snprintf(part, sizeof part, "%zu/%zu", i + 1, count);
+        rc = conn_publish(work->service->conn, work->reply, NULL, answer->headers, slot + 1,
+                          (const char *)answer->data + offset, len);
+    }
+    return rc;
+}
+
+static void send_answer(struct work *work, struct answer *answer)
+{
+    struct conn *conn = work->service->conn;
+    enum rc rc;
+
+    if (answer->len + PART_OVERHEAD_BYTES <= conn_max_payload(conn))
+        rc = conn_publish(conn, work->reply, NULL, answer->headers, answer->header_count,
+                          answer->data, answer->len);
+    else
+        rc = send_parts(work, answer);
+    if (rc != RC_OK)
+        log_warn("service.answer_lost", "noun=%s verb=%s reason=\"%s\"", work->spec->noun,
+                 work->spec->verb, rc_text(rc));
+}
+
+static void put_payload(struct work *work, struct answer *answer, const ProtobufCMessage *message)
+{
+    struct arena *arena = work->command.arena;
+    Text bytes = work->json ? json_of_message(arena, message) : wire_pack(arena, message);
+
+    answer->data = bytes.data;
+    answer->len = bytes.len;
+    add_header(answer, HEADER_CONTENT_TYPE, work->json ? TYPE_JSON : TYPE_PROTOBUF);
+}
+
+void command_reply(struct command *command, const ProtobufCMessage *reply, uint64_t sequence)
+{
+    struct work *work = (struct work *)command;
+    struct answer answer = {.header_count = 0};
+    char number[24];
+
+    put_payload(work, &answer, reply);
+    if (sequence != 0) {
+        (void)snprintf(number, sizeof number, "%" PRIu64, sequence);
+        add_header(&answer, HEADER_SEQ, number);
+    }
+    send_answer(work, &answer);
+    work_done(work, 200);
+}
+
+void command_refuse(struct command *command, const struct problem *problem)
+{
+    struct work *work = (struct work *)command;
+    struct answer answer = {.header_count = 0};
+    unsigned status = problem_status(problem->code);
+    char number[16];
+
+    if (work->json) {
+        Text body = problem_body(problem, command->arena, NULL);
+
+        answer.data = body.data;
+        answer.len = body.len;
+        add_header(&answer, HEADER_CONTENT_TYPE, TYPE_JSON);
+    } else {
+        put_payload(work, &answer, &problem_to_wire(problem, command->arena)->base);
+    }
+    (void)snprintf(number, sizeof number, "%u", status);
+    add_header(&answer, HEADER_ERROR_CODE, number);
+    add_header(&answer, HEADER_ERROR_TEXT, problem_name(problem->code));
+    send_answer(work, &answer);
+    work_done(work, status);
+}
+
+void command_fail(struct command *command, enum rc rc)
+{
+    struct problem problem;
+
+    (void)problem_of_rc(&problem, command->arena, rc);
+    command_refuse(command, &problem);
+}
+
+// --- requests ------------------------------------------------------------------------------------
+
+static enum rc read_header_number(const struct msg *msg, const char *name, struct command *command,
+                                  uint64_t *value, struct problem *problem)
+{
+    if (msg_header(msg, name) == NULL)
+        return RC_OK;
+    *value = msg_header_u64(msg, name, 0);
+    if (*value == 0)
+        return problem_set(problem, command->arena, PROBLEM_INVALID_HEADER,
+                           "Header %s should be a sequence number", name);
+    return RC_OK;
+}
+
+static enum rc read_headers(struct work *work, const struct msg *msg, struct problem *problem)
+{
+    struct command *command = &work->command;
+    const char *key = msg_header(msg, HEADER_IDEMPOTENCY_KEY);
+    enum rc rc;
+
+    if (key != NULL && (*key == '\0' || strlen(key) > IDEMPOTENCY_KEY_MAX))
+        return problem_set(problem, command->arena, PROBLEM_INVALID_HEADER,
+                           "Header Idempotency-Key should have 1 to %d characters",
+                           IDEMPOTENCY_KEY_MAX);
+    if (key != NULL)
+        command->idempotency_key = arena_copy(command->arena, key, strlen(key));
+    rc = read_header_number(msg, HEADER_IF_MATCH, command, &command->if_match, problem);
+    if (rc == RC_OK)
+        rc = read_header_number(msg, HEADER_MIN_SEQ, command, &command->min_seq, problem);
+    return rc;
+}
+
+static enum rc read_payload(struct work *work, const struct msg *msg, struct problem *problem)
+{
+    struct command *command = &work->command;
+    struct issues issues = {.arena = command->arena};
+    enum rc rc;
+
+    if (work->json) {
+        // The message points into its text, and the text goes with msg.
+        const char *text = arena_copy(command->arena, msg_data(msg), msg_len(msg));
+
+        rc = json_read(&command->request, command->arena, work->spec->request, text, msg_len(msg),
+                       &issues, problem);
+        if (rc != RC_OK)
+            return rc;
+    } else {
+        rc = wire_unpack(&command->request, command->arena, work->spec->request, msg_data(msg),
+                         msg_len(msg));
+        if (rc != RC_OK)
+            return problem_set(problem, command->arena, PROBLEM_UNPARSABLE,
+                               "There was an error parsing the body");
+    }
+    message_check(command->request, "body", work->json, &issues);
+    return issues.count == 0 ? RC_OK : issues_to_problem(&issues, problem);
+}
+
+static bool is_json(const struct msg *msg)
+{
+    const char *type = msg_header(msg, HEADER_CONTENT_TYPE);
+
+    return type != NULL && strncmp(type, TYPE_JSON, sizeof TYPE_JSON - 1) == 0;
+}
+
+static void on_request(void *ctx, struct msg *msg)
+{
+    struct listener *listener = ctx;
+    struct work *work;
+    struct problem problem;
+    const char *reply = msg_reply(msg);
+
+    work = work_take(listener->service);
+    work->spec = listener->spec;
+    if (subject_parse_command(&work->subject, msg_subject(msg)) != RC_OK || reply == NULL ||
+        !subject_reply_allowed(reply, work->subject.key)) {
+        log_warn("service.reply_refused", "noun=%s verb=%s", listener->spec->noun,
+                 listener->spec->verb);
+        work_done(work, 0);
+        return;
+    }
+    work->reply = arena_copy(work->command.arena, reply, strlen(reply));
+    work->json = is_json(msg);
+    work->command.tenant = work->subject.tenant;
+    work->command.key_id = work->subject.key;
+    if (read_headers(work, msg, &problem) != RC_OK || read_payload(work, msg, &problem) != RC_OK)
+        command_refuse(&work->command, &problem);
+    else
+        listener->spec->handle(listener->service->config->ctx, &work->command);
+}
+
+static void on_ping(void *ctx, struct command *command)
+{
+    struct service *service = ((struct work *)command)->service;
+    Hr__Pong *pong = wire_new(command->arena, &hr__pong__descriptor);
+    const char *reason = NULL;
+
+    (void)ctx;
+    pong->has_worker = true;
+    pong->worker = text_of(service->config->name);
+    pong->has_ready = true;
+    pong->ready = service->config->ready == NULL ||
+                  service->config->ready(service->config->ctx, &reason);
+    pong->has_reason = reason != NULL;
+    if (reason != NULL)
+        pong->reason = text_of(reason);
+    command_reply(command, &pong->base, 0);
+}
+
+// --- the service ---------------------------------------------------------------------------------
+
+static enum rc listen_to(struct service *service, const struct command_spec *spec)
+{
+    struct listener *listener = &service->listeners[service->listener_count];
+    char subject[SUBJECT_BYTES];
+    enum rc rc;
+
+    *listener = (struct listener){.service = service, .spec = spec};
+    (void)snprintf(subject, sizeof subject, "hr.v1.cmd.*.*.%s.%s", spec->noun, spec->verb);
+    rc = conn_subscribe(&listener->sub, service->conn, subject, service->config->name, on_request,
+                        listener);
+    if (rc == RC_OK)
+        service->listener_count++;
+    return rc;
+}
+
+enum rc service_open(struct service **out, struct conn *conn, const struct service_config *config)
+{
+    struct service *service = calloc(1, sizeof *service);
+    enum rc rc = RC_OK;
+
+    if (service == NULL)
+        abort();
+    assert(config->command_count <= COMMANDS_MAX);
+    service->conn = conn;
+    service->config = config;
+    service->requests = metric_create(METRIC_COUNTER, "handoffrail_commands_total",
+                                      "Commands answered, by outcome", "noun,verb,status", NULL, 0);
+    service->seconds = metric_create(METRIC_HISTOGRAM, "handoffrail_command_seconds",
+                                     "From a command's arrival to its answer", "noun,verb",
+                                     latency_bounds, sizeof latency_bounds / sizeof latency_bounds[0]);
+    service->ping = (struct command_spec){config->name, "ping", &hr__empty__descriptor, on_ping};
+    for (size_t i = 0; i < config->command_count && rc == RC_OK; i++)
+        rc = listen_to(service, &config->commands[i]);
+    if (rc == RC_OK)
+        rc = listen_to(service, &service->ping);
+    if (rc == RC_OK)
+        rc = discover_open(&service->discover, conn, config->name, config->help);
+    if (rc != RC_OK) {
+        service_close(service);
+        return rc;
+    }
+    *out = service;
+    return RC_OK;
+}
+
+void service_drain(struct service *service)
+{
+    for (size_t i = 0; i < service->listener_count; i++) {
+        conn_drain(service->listeners[i].sub);
+        service->listeners[i].sub = NULL;
+    }
+}
+
+size_t service_in_hand(const struct service *service)
+{
+    return service->in_hand;
+}
+
+void service_close(struct service *service)
+{
+    if (service == NULL)
+        return;
+    service_drain(service);
+    discover_close(service->discover);
+    while (service->spare != NULL) {
+        struct work *work = service->spare;
+
+        service->spare = work->next;
+        arena_destroy(work->command.arena);
+        free(work);
+    }
+    free(service);
+}

@@ -1,0 +1,61 @@
+// A worker that answers commands: one of the two shapes of a worker.
+//
+// Requests to hr.v1.cmd.<tenant>.<key>.<noun>.<verb> arrive through a queue group, so any number of
+// copies share them. Payloads are protobuf, or JSON with the header Content-Type: application/json,
+// and are answered in kind. A request whose reply subject is not in the caller's own inbox is dropped.
+#ifndef BROKER_SERVICE_H
+#define BROKER_SERVICE_H
+
+#include "broker/change.h"
+
+struct service;
+
+// A request in hand. Everything in it lives until it is answered.
+struct command {
+    struct arena *arena;
+    const char *tenant;
+    const char *key_id;
+    ProtobufCMessage *request;   // checked
+    const char *idempotency_key; // NULL: none
+    uint64_t if_match;           // 0: none
+    uint64_t min_seq;            // 0: none
+};
+
+// Loop thread. Must see to it that the command is answered exactly once, now or later.
+typedef void (*command_fn)(void *ctx, struct command *command);
+
+struct command_spec {
+    const char *noun;
+    const char *verb;
+    const ProtobufCMessageDescriptor *request;
+    command_fn handle;
+};
+
+struct service_config {
+    const char *name; // of the worker: its queue group
+    const char *help; // one line for service discovery
+    const struct command_spec *commands;
+    size_t command_count;
+    // Is the worker able to do its work? May set *reason to a static phrase. NULL: always.
+    bool (*ready)(void *ctx, const char **reason);
+    void *ctx; // for ready and the handlers
+};
+
+// config and what it points to must outlive the service.
+enum rc service_open(struct service **service, struct conn *conn, const struct service_config *config) MUST_CHECK;
+
+// Takes no more requests; those in hand go on.
+void service_drain(struct service *service);
+
+// Requests taken and not yet answered.
+size_t service_in_hand(const struct service *service);
+
+// NULL is allowed. Nothing may be in hand.
+void service_close(struct service *service);
+
+// Each ends the command: it and everything in its arena are gone. sequence: 0 for none.
+void command_reply(struct command *command, const ProtobufCMessage *reply, uint64_t sequence);
+void command_refuse(struct command *command, const struct problem *problem);
+void command_fail(struct command *command, enum rc rc);
+
+#endif

@@ -1,0 +1,215 @@
+// Packet records over JetStream's request/reply interface.
+//
+// The C client's own JetStream calls block or need a thread each; a direct get and an append are one
+// message and one answer, so plain requests do.
+#include "broker/store.h"
+
+#include "broker/base/log.h"
+#include "broker/packet/check.h"
+#include "broker/subjects.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#define LOAD_TIMEOUT_MS 1500
+#define APPEND_TIMEOUT_MS 1500
+
+// Error codes of the server. Their texts change, the codes do not.
+#define JS_WRONG_LAST_SEQUENCE 10071
+#define JS_APPEND_IN_FLIGHT 10164 // another conditional append to the same subject, not yet decided
+
+struct store {
+    struct requests *requests;
+    char inbox[64];
+};
+
+struct load {
+    struct arena *arena;
+    char subject[SUBJECT_BYTES];
+    store_loaded_fn done;
+    void *ctx;
+};
+
+struct append {
+    store_appended_fn done;
+    void *ctx;
+};
+
+struct store *store_create(struct requests *requests, const char *inbox)
+{
+    struct store *store = calloc(1, sizeof *store);
+
+    if (store == NULL)
+        abort();
+    store->requests = requests;
+    (void)snprintf(store->inbox, sizeof store->inbox, "%s", inbox);
+    return store;
+}
+
+void store_destroy(struct store *store)
+{
+    free(store);
+}
+
+static enum rc read_record(struct stored *stored, struct load *load, struct msg *reply)
+{
+    ProtobufCMessage *message;
+    const char *subject;
+    enum rc rc;
+
+    if (msg_status(reply) == 404)
+        return RC_NOT_FOUND;
+    subject = msg_header(reply, "Nats-Subject");
+    if (msg_status(reply) != 0 || subject == NULL) {
+        log_error("store.load", "status=%d subject=%s", msg_status(reply), load->subject);
+        return RC_IO;
+    }
+    if (strcmp(subject, load->subject) != 0)
+        return RC_NOT_FOUND;
+    rc = wire_unpack(&message, load->arena, &hr__packet_record__descriptor, msg_data(reply),
+                     msg_len(reply));
+    stored->record = (Hr__PacketRecord *)message;
+    stored->sequence = msg_header_u64(reply, "Nats-Sequence", 0);
+    if (rc != RC_OK || stored->record->packet == NULL || stored->record->event == NULL ||
+        stored->sequence == 0) {
+        log_error("store.corrupt", "subject=%s", load->subject);
+        return RC_CORRUPT;
+    }
+    message_complete(&stored->record->packet->base, load->arena);
+    if (stored->record->packet->claim != NULL && !stored->record->packet->claim->has_generation) {
+        stored->record->packet->claim->has_generation = true;
+        stored->record->packet->claim->generation = stored->sequence;
+    }
+    return RC_OK;
+}
+
+static void on_loaded(void *ctx, enum rc rc, struct msg *reply)
+{
+    struct load *load = ctx;
+    struct stored stored = {0};
+
+    if (rc == RC_OK)
+        rc = read_record(&stored, load, reply);
+    load->done(load->ctx, rc, &stored);
+}
+
+static void get(struct store *store, const char *subject, const char *body, struct load *load)
+{
+    const struct request request = {.subject = subject,
+                                    .inbox = store->inbox,
+                                    .data = body,
+                                    .len = strlen(body),
+                                    .timeout_ms = LOAD_TIMEOUT_MS,
+                                    .done = on_loaded,
+                                    .ctx = load};
+
+    request_send(store->requests, &request);
+}
+
+static struct load *load_create(struct arena *arena, const char *tenant, const char *packet_id,
+                                store_loaded_fn done, void *ctx)
+{
+    struct load *load = arena_alloc(arena, sizeof *load);
+
+    load->arena = arena;
+    load->done = done;
+    load->ctx = ctx;
+    subject_packet(load->subject, tenant, packet_id);
+    return load;
+}
+
+void store_load(struct store *store, const char *tenant, const char *packet_id, struct arena *arena,
+                store_loaded_fn done, void *ctx)
+{
+    struct load *load = load_create(arena, tenant, packet_id, done, ctx);
+    char stream[STREAM_BYTES];
+    char subject[SUBJECT_BYTES + STREAM_BYTES + 32];
+
+    subject_stream(stream, subject_shard(tenant, packet_id));
+    (void)snprintf(subject, sizeof subject, "$JS.API.DIRECT.GET.%s.%s", stream, load->subject);
+    get(store, subject, "", load);
+}
+
+void store_load_at(struct store *store, const char *tenant, const char *packet_id,
+                   uint64_t sequence, struct arena *arena, store_loaded_fn done, void *ctx)
+{
+    struct load *load = load_create(arena, tenant, packet_id, done, ctx);
+    char stream[STREAM_BYTES];
+    char subject[STREAM_BYTES + 32];
+    char body[48];
+
+    subject_stream(stream, subject_shard(tenant, packet_id));
+    (void)snprintf(subject, sizeof subject, "$JS.API.DIRECT.GET.%s", stream);
+    (void)snprintf(body, sizeof body, "{\"seq\":%" PRIu64 "}", sequence);
+    get(store, subject, body, load);
+}
+
+// The number behind "name": in the server's flat answer. It is a handful of bytes of a known shape
+// from the server itself, not outside input.
+static bool answer_number(const struct msg *reply, const char *name, uint64_t *value)
+{
+    char text[512];
+    size_t len = msg_len(reply) < sizeof text - 1 ? msg_len(reply) : sizeof text - 1;
+    const char *at;
+
+    memcpy(text, msg_data(reply), len);
+    text[len] = '\0';
+    at = strstr(text, name);
+    if (at == NULL)
+        return false;
+    *value = strtoull(at + strlen(name), NULL, 10);
+    return true;
+}
+
+static enum rc read_answer(const struct msg *reply, uint64_t *sequence)
+{
+    uint64_t code;
+
+    if (answer_number(reply, "\"err_code\":", &code)) {
+        if (code == JS_WRONG_LAST_SEQUENCE || code == JS_APPEND_IN_FLIGHT)
+            return RC_CONFLICT;
+        log_error("store.append", "err_code=%" PRIu64, code);
+        return RC_IO;
+    }
+    if (answer_number(reply, "\"seq\":", sequence) && *sequence > 0)
+        return RC_OK;
+    log_error("store.append", "error=\"answer is not understood\"");
+    return RC_IO;
+}
+
+static void on_appended(void *ctx, enum rc rc, struct msg *reply)
+{
+    struct append append = *(struct append *)ctx;
+    uint64_t sequence = 0;
+
+    free(ctx);
+    if (rc == RC_OK)
+        rc = read_answer(reply, &sequence);
+    append.done(append.ctx, rc, sequence);
+}
+
+void store_append(struct store *store, const char *tenant, const char *packet_id,
+                  uint64_t expected, const void *data, size_t len, store_appended_fn done, void *ctx)
+{
+    char subject[SUBJECT_BYTES];
+    char condition[24];
+    struct append *append = malloc(sizeof *append);
+    const struct header header = {"Nats-Expected-Last-Subject-Sequence", condition};
+    const struct request request = {.subject = subject,
+                                    .inbox = store->inbox,
+                                    .headers = &header,
+                                    .header_count = 1,
+                                    .data = data,
+                                    .len = len,
+                                    .timeout_ms = APPEND_TIMEOUT_MS,
+                                    .done = on_appended,
+                                    .ctx = append};
+
+    if (append == NULL)
+        abort();
+    *append = (struct append){done, ctx};
+    subject_packet(subject, tenant, packet_id);
+    (void)snprintf(condition, sizeof condition, "%" PRIu64, expected);
+    request_send(store->requests, &request);
+}

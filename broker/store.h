@@ -1,0 +1,44 @@
+// Packet records in the stream: load the last one of a packet, append the next on a condition.
+#ifndef BROKER_STORE_H
+#define BROKER_STORE_H
+
+#include "broker/packet/wire.h"
+#include "broker/request.h"
+
+struct store;
+
+// A record as the stream holds it.
+struct stored {
+    Hr__PacketRecord *record; // in the arena of the load
+    uint64_t sequence;        // its place in the stream: the version of the packet
+};
+
+// Loop thread, exactly once. RC_NOT_FOUND: no such record. RC_CORRUPT: it cannot be read, logged.
+// RC_TIMEOUT, RC_UNAVAILABLE: NATS does not answer.
+typedef void (*store_loaded_fn)(void *ctx, enum rc rc, const struct stored *stored);
+
+// Loop thread, exactly once. RC_OK: sequence is that of the new record. RC_CONFLICT: the last record of
+// the packet is not the expected one. RC_TIMEOUT, RC_UNAVAILABLE: it may or may not have been stored;
+// appending the same bytes under the same condition again is safe and finds out.
+// RC_IO: the stream refuses, for example because its disk is full; logged.
+typedef void (*store_appended_fn)(void *ctx, enum rc rc, uint64_t sequence);
+
+// inbox: name of this program, first token of its reply subjects. requests must outlive the store.
+struct store *store_create(struct requests *requests, const char *inbox);
+void store_destroy(struct store *store);
+
+// tenant: a safe token. packet_id: a UUID in lower case.
+void store_load(struct store *store, const char *tenant, const char *packet_id, struct arena *arena,
+                store_loaded_fn done, void *ctx);
+
+// The record at one sequence; RC_NOT_FOUND also when it belongs to another packet.
+void store_load_at(struct store *store, const char *tenant, const char *packet_id,
+                   uint64_t sequence, struct arena *arena, store_loaded_fn done, void *ctx);
+
+// expected: sequence of the packet's last record, 0: the packet must not exist. data is sent before
+// the return.
+void store_append(struct store *store, const char *tenant, const char *packet_id,
+                  uint64_t expected, const void *data, size_t len, store_appended_fn done,
+                  void *ctx);
+
+#endif

@@ -1,0 +1,82 @@
+// Building and taking apart subjects.
+#include "broker/subjects.h"
+
+#include "broker/base/id.h"
+
+#include <assert.h>
+#include <stdio.h>
+#include <string.h>
+
+#define COMMAND_PREFIX "hr.v1.cmd."
+#define INBOX_PREFIX "_INBOX."
+
+unsigned subject_shard(const char *tenant, const char *packet_id)
+{
+    (void)tenant;
+    (void)packet_id;
+    return 0; // SHARD_COUNT is 1
+}
+
+void subject_stream(char stream[STREAM_BYTES], unsigned shard)
+{
+    (void)snprintf(stream, STREAM_BYTES, "HR_PACKETS_%u", shard);
+}
+
+void subject_packets(char subject[SUBJECT_BYTES], unsigned shard)
+{
+    (void)snprintf(subject, SUBJECT_BYTES, "hr.v1.packet.%u.*.*", shard);
+}
+
+void subject_packet(char subject[SUBJECT_BYTES], const char *tenant, const char *packet_id)
+{
+    int len = snprintf(subject, SUBJECT_BYTES, "hr.v1.packet.%u.%s.%s",
+                       subject_shard(tenant, packet_id), tenant, packet_id);
+
+    assert(len > 0 && len < SUBJECT_BYTES);
+}
+
+void subject_command(char subject[SUBJECT_BYTES], const char *tenant, const char *key,
+                     const char *noun, const char *verb)
+{
+    int len = snprintf(subject, SUBJECT_BYTES, COMMAND_PREFIX "%s.%s.%s.%s", tenant, key, noun, verb);
+
+    assert(len > 0 && len < SUBJECT_BYTES);
+}
+
+enum rc subject_parse_command(struct subject_parts *parts, const char *subject)
+{
+    const char **tokens[] = {&parts->tenant, &parts->key, &parts->noun, &parts->verb};
+    const size_t prefix = sizeof COMMAND_PREFIX - 1;
+    char *at;
+
+    if (strlen(subject) >= sizeof parts->text || strncmp(subject, COMMAND_PREFIX, prefix) != 0)
+        return RC_INVALID;
+    memcpy(parts->text, subject, strlen(subject) + 1);
+    at = parts->text + prefix;
+    for (size_t i = 0; i < 4; i++) {
+        char *dot = strchr(at, '.');
+
+        if ((dot == NULL) != (i == 3))
+            return RC_INVALID;
+        if (dot != NULL)
+            *dot = '\0';
+        if (!token_is_safe(at, strlen(at)))
+            return RC_INVALID;
+        *tokens[i] = at;
+        at = dot + 1;
+    }
+    return RC_OK;
+}
+
+bool subject_reply_allowed(const char *reply, const char *key)
+{
+    const size_t prefix = sizeof INBOX_PREFIX - 1;
+    size_t key_len = strlen(key);
+    const char *rest;
+
+    if (strncmp(reply, INBOX_PREFIX, prefix) != 0 || strncmp(reply + prefix, key, key_len) != 0 ||
+        reply[prefix + key_len] != '.')
+        return false;
+    rest = reply + prefix + key_len + 1;
+    return *rest != '\0' && strpbrk(rest, "*> \t\r\n") == NULL;
+}

@@ -1,0 +1,75 @@
+// Every subject, stream, bucket and header name, once.
+//
+//   hr.v1.cmd.<tenant>.<key>.<noun>.<verb>          request/reply to the workers' queue groups
+//   hr.v1.packet.<shard>.<tenant>.<packet_id>       stream HR_PACKETS_<shard>: the truth
+//   hr.v1.event.<tenant>.<packet_id>                live copy of every record
+//   _INBOX.<key>.<...>                              replies; nothing else is answered to
+#ifndef BROKER_SUBJECTS_H
+#define BROKER_SUBJECTS_H
+
+#include "broker/base/rc.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define SUBJECT_BYTES 256 // longer than any of ours
+#define STREAM_BYTES 32
+
+#define SUBJECT_EVENTS "hr.v1.event.>"
+
+#define BUCKET_KEYS "HR_KEYS"
+#define STREAM_KEYS "KV_HR_KEYS"
+#define SUBJECT_KEYS "$KV.HR_KEYS.>"
+
+// Headers of requests.
+#define HEADER_CONTENT_TYPE "Content-Type"
+#define HEADER_IDEMPOTENCY_KEY "Idempotency-Key"
+#define HEADER_IF_MATCH "HR-If-Match"
+#define HEADER_MIN_SEQ "HR-Min-Seq"
+#define HEADER_DURABILITY "HR-Durability"
+#define HEADER_TRACE "traceparent"
+// Headers of replies.
+#define HEADER_SEQ "HR-Seq"
+#define HEADER_PART "HR-Part"
+#define HEADER_ERROR_CODE "Nats-Service-Error-Code"
+#define HEADER_ERROR_TEXT "Nats-Service-Error"
+
+#define TYPE_JSON "application/json"
+#define TYPE_PROTOBUF "application/protobuf"
+
+// One deployment has a fixed number of shards; so far it is one, and every packet is in it.
+#define SHARD_COUNT 1
+
+unsigned subject_shard(const char *tenant, const char *packet_id);
+
+void subject_stream(char stream[STREAM_BYTES], unsigned shard);
+
+// What the stream of a shard holds: hr.v1.packet.<shard>.*.*
+void subject_packets(char subject[SUBJECT_BYTES], unsigned shard);
+
+// tenant: a safe token; packet_id: a UUID in lower case.
+void subject_packet(char subject[SUBJECT_BYTES], const char *tenant, const char *packet_id);
+
+// tenant, key: safe tokens.
+void subject_command(char subject[SUBJECT_BYTES], const char *tenant, const char *key,
+                     const char *noun, const char *verb);
+
+// The parts of a command subject. They point into a copy in parts->text.
+struct subject_parts {
+    char text[SUBJECT_BYTES];
+    const char *tenant;
+    const char *key;
+    const char *noun;
+    const char *verb;
+};
+
+// RC_INVALID: not a command subject, or a tenant or key that is no safe token.
+enum rc subject_parse_command(struct subject_parts *parts, const char *subject) MUST_CHECK;
+
+// True when reply lies in the inbox of key: "_INBOX.<key>." and at least one more token, no wildcards.
+// A reply subject is not checked by the NATS server, so a worker that answered anywhere else could be
+// made to write into a stream or to delete one.
+bool subject_reply_allowed(const char *reply, const char *key);
+
+#endif
