@@ -13,6 +13,7 @@
 
 #define LOCK_CLASS 0x4852 // "HR": our half of the advisory lock's number, the shard is the other
 #define MONTHS_KNOWN 64
+#define PAYLOAD_BYTES 64 // of a notification
 
 struct projection {
     struct pg *pg;
@@ -48,6 +49,11 @@ static const struct pg_statement begin_epoch_statement = {
 static const struct pg_statement event_at_statement = {
     "projector_event_at",
     "SELECT event_id FROM packet_events WHERE shard = $1 AND seq = $2 ORDER BY epoch DESC LIMIT 1",
+};
+
+static const struct pg_statement notify_statement = {
+    "projector_notify",
+    "SELECT pg_notify('" PROJECTION_CHANNEL "', $1)",
 };
 
 // A write is these, in this order. The first keeps every other writer out until the commit; from
@@ -96,11 +102,6 @@ static const struct pg_statement advance_statement = {
     "projector_advance",
     "UPDATE projector SET last_seq = $3, last_event_id = $4, updated_at = now()"
     " WHERE shard = $1 AND epoch = $2 AND last_seq < $3",
-};
-
-static const struct pg_statement notify_statement = {
-    "projector_notify",
-    "SELECT pg_notify('" PROJECTION_CHANNEL "', $1)",
 };
 
 enum { STEP_GUARD, STEP_MONTHS, STEP_EVENTS, STEP_PACKETS, STEP_ADVANCE, STEP_NOTIFY, STEPS };
@@ -208,6 +209,16 @@ enum rc projection_load(struct projection *projection, projection_done done, voi
                    pg_query(projection->pg, &load_statement, &shard, 1, on_loaded, projection));
 }
 
+static struct pg_param payload_of(char text[PAYLOAD_BYTES], int32_t shard, int32_t epoch,
+                                  uint64_t last_seq)
+{
+    int len =
+        snprintf(text, PAYLOAD_BYTES, "%" PRId32 " %" PRId32 " %" PRIu64, shard, epoch, last_seq);
+
+    assert(len > 0 && len < PAYLOAD_BYTES);
+    return pg_text(text, (size_t)len);
+}
+
 enum rc projection_begin_epoch(struct projection *projection, int64_t stream_created_us,
                                uint64_t fork_seq, const char *reason, projection_done done,
                                void *ctx)
@@ -217,17 +228,20 @@ enum rc projection_begin_epoch(struct projection *projection, int64_t stream_cre
         pg_timestamptz(stream_created_us), pg_int8((int64_t)fork_seq),
         pg_text(reason, strlen(reason)),
     };
-
+    char text[PAYLOAD_BYTES];
+    const struct pg_param payload =
+        payload_of(text, projection->shard, projection->place.epoch + 1, fork_seq);
     const struct pg_step steps[] = {
-        {&begin_epoch_statement, params, 5},
-        {&load_statement,        params, 1}
+        {&begin_epoch_statement, params,   5},
+        {&load_statement,        params,   1},
+        {&notify_statement,      &payload, 1},
     };
 
     log_warn("projection.epoch",
              "shard=%" PRId32 " after=%" PRId32 " fork_seq=%" PRIu64 " reason=\"%s\"",
              projection->shard, projection->place.epoch, fork_seq, reason);
     begin(projection, done, ctx);
-    return started(projection, pg_run(projection->pg, PG_WRITE, steps, 2, on_begun, projection));
+    return started(projection, pg_run(projection->pg, PG_WRITE, steps, 3, on_begun, projection));
 }
 
 static void on_event(void *ctx, enum rc rc, const struct pg_result *const *results)
@@ -323,7 +337,7 @@ enum rc projection_write(struct projection *projection, const struct projection_
     struct pg_param month_param;
     struct pg_param payload;
     struct pg_array months;
-    char text[64];
+    char text[PAYLOAD_BYTES];
     enum rc rc;
 
     assert(!projection->busy && projection->place.epoch > 0);
@@ -341,10 +355,7 @@ enum rc projection_write(struct projection *projection, const struct projection_
     if (rc == RC_OK)
         rc = pg_array_param(&months, &month_param);
     if (rc == RC_OK) {
-        int len = snprintf(text, sizeof text, "%" PRId32 " %" PRId32 " %" PRIu64, projection->shard,
-                           projection->place.epoch, batch->last_seq);
-
-        payload = pg_text(text, (size_t)len);
+        payload = payload_of(text, projection->shard, projection->place.epoch, batch->last_seq);
         memcpy(advance, events, 2 * sizeof advance[0]);
         advance[2] = pg_int8((int64_t)batch->last_seq);
         advance[3] = pg_uuid(&batch->last_event_id);

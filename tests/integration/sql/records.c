@@ -126,10 +126,20 @@ enum rc do_epoch(struct lab *lab, struct projection *projection, uint64_t fork_s
                  projection_begin_epoch(projection, NOON_US, fork_seq, "test", on_end, &end));
 }
 
+enum rc do_write_meanwhile(struct lab *lab, struct projection *projection,
+                           const struct projection_item *items, size_t count,
+                           void (*meanwhile)(void))
+{
+    struct end end = {0};
+    enum rc rc = projection_write(projection, items, count, on_end, &end);
+
+    if (rc == RC_OK && meanwhile != NULL)
+        meanwhile();
+    return await(lab, &end, rc);
+}
+
 enum rc do_write(struct lab *lab, struct projection *projection,
                  const struct projection_item *items, size_t count)
 {
-    struct end end = {0};
-
-    return await(lab, &end, projection_write(projection, items, count, on_end, &end));
+    return do_write_meanwhile(lab, projection, items, count, NULL);
 }

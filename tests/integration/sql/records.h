@@ -41,4 +41,9 @@ enum rc do_epoch(struct lab *lab, struct projection *projection, uint64_t fork_s
 enum rc do_write(struct lab *lab, struct projection *projection,
                  const struct projection_item *items, size_t count);
 
+// A write that is on its way to the server when meanwhile is called.
+enum rc do_write_meanwhile(struct lab *lab, struct projection *projection,
+                           const struct projection_item *items, size_t count,
+                           void (*meanwhile)(void));
+
 #endif

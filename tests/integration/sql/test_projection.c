@@ -89,36 +89,36 @@ Test(projection, an_older_batch_never_overwrites_a_packet)
     cr_assert_str_eq(lab_sql(&lab, "SELECT min(seq) FROM packets"), "21");
 }
 
+static void kill_session(void)
+{
+    (void)lab_sql(&lab, "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+                        " WHERE application_name = 'lab' AND datname = current_database()");
+}
+
 Test(projection, a_session_that_dies_in_between_leaves_nothing_or_everything)
 {
     struct projection_item *items = plain_items(1, 200, 200);
-    struct projection_place place;
     int broken = 0;
 
     start();
     for (size_t at = 0; at < 200; at += 10) {
-        bool done = false;
+        enum rc rc = RC_UNAVAILABLE;
 
-        while (!done) {
-            // Every second write is killed on its way, at an unknown point.
-            if ((at / 10) % 2 == 1 && broken <= (int)(at / 10)) {
-                struct lab_answer unused = {0};
-                (void)unused;
-                broken++;
-                (void)lab_sql(&lab, "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE"
-                                    " application_name = 'lab' AND datname = current_database()");
-            }
-            enum rc rc = do_write(&lab, projection, items + at, 10);
+        for (int round = 0; rc != RC_OK; round++) {
+            uint64_t last_seq;
 
+            // The first attempt is killed at an unknown point, perhaps behind the commit.
+            rc = do_write_meanwhile(&lab, projection, items + at, 10,
+                                    round == 0 ? kill_session : NULL);
             cr_assert(rc == RC_OK || rc == RC_UNAVAILABLE, "rc is %s", rc_text(rc));
-            done = rc == RC_OK;
-            cr_assert(lab_until(&lab, &lab.up, 5000));
-            cr_assert_eq(do_load(&lab, projection), RC_OK);
-            place = *projection_place(projection);
-            cr_assert(place.last_seq == at || place.last_seq == at + 10);
+            broken += rc != RC_OK;
+            while (do_load(&lab, projection) != RC_OK) // the blow may fall behind the commit
+                cr_assert(lab_until(&lab, &lab.up, 5000));
+            last_seq = projection_place(projection)->last_seq;
+            cr_assert(last_seq == at + 10 || (last_seq == at && rc != RC_OK));
         }
     }
-    cr_assert_geq(broken, 10);
+    cr_assert_gt(broken, 0, "nothing was tested");
     cr_assert_str_eq(lab_sql(&lab, "SELECT count(*) FROM packet_events"), "200");
     cr_assert_str_eq(lab_sql(&lab, "SELECT count(*) FROM packets"), "200");
 }
