@@ -117,10 +117,29 @@ int msg_status(const struct msg *msg)
     return text != NULL ? (int)strtol(text, NULL, 10) : 0;
 }
 
-static void msg_destroy(struct msg *msg)
+void msg_free(struct msg *msg)
 {
     natsMsg_Destroy(msg->nats);
     free(msg);
+}
+
+struct msg *msg_with_data(const struct msg *like, const void *data, size_t len)
+{
+    struct msg *msg = calloc(1, sizeof *msg);
+    const char **names = NULL;
+    int count = 0;
+
+    if (msg == NULL || len > INT_MAX ||
+        natsMsg_Create(&msg->nats, msg_subject(like), msg_reply(like), data, (int)len) != NATS_OK)
+        abort();
+    if (natsMsgHeader_Keys(like->nats, &names, &count) != NATS_OK)
+        count = 0;
+    for (int i = 0; i < count; i++) {
+        if (natsMsgHeader_Set(msg->nats, names[i], msg_header(like, names[i])) != NATS_OK)
+            abort();
+    }
+    free(names);
+    return msg;
 }
 
 // --- from libnats' threads to the loop -----------------------------------------------------------
@@ -247,7 +266,7 @@ static void on_wake(uv_async_t *wake)
 
         if (!msg->sub->closed)
             msg->sub->on_message(msg->sub->ctx, msg);
-        msg_destroy(msg);
+        msg_free(msg);
         msg = next;
     }
     if (changed && up)
@@ -378,7 +397,7 @@ static void on_wake_closed(uv_handle_t *handle)
     while (msg != NULL) {
         struct msg *next = msg->next;
 
-        msg_destroy(msg);
+        msg_free(msg);
         msg = next;
     }
     for (size_t i = 0; i < conn->finished_count; i++) {

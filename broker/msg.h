@@ -22,6 +22,10 @@ const char *msg_header(const struct msg *msg, const char *name);
 // The value of a header that is a whole number. fallback: the header is absent or no number.
 uint64_t msg_header_u64(const struct msg *msg, const char *name, uint64_t fallback);
 
+// A message with the headers of like and other contents, to be given to msg_free.
+struct msg *msg_with_data(const struct msg *like, const void *data, size_t len);
+void msg_free(struct msg *msg);
+
 // The status of a message that the server made itself (100, 404, 408, 409, 503), 0 for others.
 int msg_status(const struct msg *msg);
 

@@ -5,10 +5,12 @@
 // timer runs.
 #include "broker/request.h"
 
-#include "broker/base/id.h"
+#include "broker/base/buf.h"
 #include "broker/base/digest.h"
+#include "broker/base/id.h"
 #include "broker/base/log.h"
 #include "broker/base/timestamp.h"
+#include "broker/subjects.h"
 
 #include <assert.h>
 #include <inttypes.h>
@@ -27,6 +29,7 @@ struct slot {
     int64_t deadline_ns;
     uint32_t generation;
     uint32_t next_free;
+    struct buf parts; // of an answer that comes in several messages
 };
 
 struct requests {
@@ -62,6 +65,7 @@ static void finish(struct requests *requests, struct slot *slot, enum rc rc, str
     void *ctx = slot->ctx;
 
     slot->done = NULL;
+    buf_fini(&slot->parts);
     slot->generation++;
     slot->next_free = requests->free;
     requests->free = (uint32_t)(slot - requests->slots);
@@ -120,15 +124,39 @@ static struct slot *find(struct requests *requests, const char *subject)
     return &requests->slots[index];
 }
 
+// Parts come in order, each marked "<number>/<count>" (one publisher, one subject, one connection).
+static void take_part(struct requests *requests, struct slot *slot, struct msg *msg, const char *mark)
+{
+    char *end;
+    unsigned long number = strtoul(mark, &end, 10);
+    unsigned long count = *end == '/' ? strtoul(end + 1, NULL, 10) : 0;
+    struct msg *whole;
+
+    if (slot->parts.len + msg_len(msg) > REPLY_BYTES_MAX) {
+        finish(requests, slot, RC_TOO_LARGE, NULL);
+        return;
+    }
+    buf_append(&slot->parts, msg_data(msg), msg_len(msg));
+    if (number < count)
+        return;
+    whole = msg_with_data(msg, slot->parts.data, slot->parts.len);
+    finish(requests, slot, RC_OK, whole);
+    msg_free(whole);
+}
+
 static void on_reply(void *ctx, struct msg *msg)
 {
     struct requests *requests = ctx;
     struct slot *slot = find(requests, msg_subject(msg));
+    const char *part;
 
     if (slot == NULL)
         return; // too late, or not for us
+    part = msg_header(msg, HEADER_PART);
     if (msg_status(msg) == 503)
         finish(requests, slot, RC_UNAVAILABLE, NULL);
+    else if (part != NULL)
+        take_part(requests, slot, msg, part);
     else
         finish(requests, slot, RC_OK, msg);
 }

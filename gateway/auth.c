@@ -1,0 +1,81 @@
+// API keys. Only digests are compared and kept; the key itself stays in the request.
+#include "gateway/auth.h"
+
+#include "broker/base/digest.h"
+#include "gateway/keys.h"
+
+#include <string.h>
+
+#define KEY_BYTES_MAX 512
+#define BOOTSTRAP_ID "bootstrap"
+
+static const char *const role_names[] = {"none", "reader", "agent", "writer", "admin"};
+
+enum role auth_role(const char *name)
+{
+    for (int role = ROLE_READER; role <= ROLE_ADMIN; role++) {
+        if (strcmp(name, role_names[role]) == 0)
+            return (enum role)role;
+    }
+    return ROLE_NONE;
+}
+
+const char *auth_role_name(enum role role)
+{
+    return role_names[role];
+}
+
+static bool is_bootstrap(const struct gateway *gateway, const uint8_t digest[DIGEST_BYTES])
+{
+    uint8_t own[DIGEST_BYTES];
+
+    if (gateway->bootstrap_key[0] == '\0')
+        return false;
+    digest_of(own, gateway->bootstrap_key, strlen(gateway->bootstrap_key));
+    return bytes_equal(own, digest, DIGEST_BYTES);
+}
+
+static enum rc identify(struct exchange *exchange, const char *text, struct problem *problem)
+{
+    const struct gateway *gateway = exchange->gateway;
+    struct caller *caller = &exchange->caller;
+    uint8_t digest[DIGEST_BYTES];
+    const struct key *key;
+
+    digest_of(digest, text, strlen(text));
+    if (is_bootstrap(gateway, digest)) {
+        *caller = (struct caller){gateway->bootstrap_tenant, BOOTSTRAP_ID, ROLE_ADMIN};
+        return RC_OK;
+    }
+    if (!keys_are_current(gateway->keys))
+        return problem_set(problem, exchange->arena, PROBLEM_UNAVAILABLE,
+                           "API keys cannot be checked for the moment");
+    key = keys_find(gateway->keys, digest);
+    if (key == NULL)
+        return problem_set(problem, exchange->arena, PROBLEM_KEY_INVALID, "Invalid API key");
+    if (key->revoked)
+        return problem_set(problem, exchange->arena, PROBLEM_KEY_REVOKED, "API key has been revoked");
+    caller->tenant = arena_copy(exchange->arena, key->tenant, strlen(key->tenant));
+    caller->key_id = arena_copy(exchange->arena, key->id, strlen(key->id));
+    caller->role = (int)auth_role(key->role);
+    return RC_OK;
+}
+
+enum rc auth_check(struct exchange *exchange, enum role minimum, struct problem *problem)
+{
+    const char *text = web_header(exchange->request, "X-API-Key");
+    enum rc rc;
+
+    if (text == NULL || *text == '\0')
+        return problem_set(problem, exchange->arena, PROBLEM_KEY_MISSING, "Missing X-API-Key header");
+    if (strlen(text) > KEY_BYTES_MAX)
+        return problem_set(problem, exchange->arena, PROBLEM_KEY_INVALID, "Invalid API key");
+    rc = identify(exchange, text, problem);
+    if (rc != RC_OK)
+        return rc;
+    if (exchange->caller.role < (int)minimum)
+        return problem_set(problem, exchange->arena, PROBLEM_FORBIDDEN,
+                           "Insufficient permissions. Required role: %s, current role: %s",
+                           auth_role_name(minimum), auth_role_name((enum role)exchange->caller.role));
+    return RC_OK;
+}

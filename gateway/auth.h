@@ -1,0 +1,23 @@
+// Who is asking, and may they.
+#ifndef GATEWAY_AUTH_H
+#define GATEWAY_AUTH_H
+
+#include "gateway/gateway.h"
+
+enum role {
+    ROLE_NONE,
+    ROLE_READER,
+    ROLE_AGENT,
+    ROLE_WRITER,
+    ROLE_ADMIN,
+};
+
+// Fills exchange->caller from the header X-API-Key. minimum: what the route asks for.
+// RC_REFUSED: *problem says why; it does not tell whether a wrong key resembles a right one.
+enum rc auth_check(struct exchange *exchange, enum role minimum, struct problem *problem) MUST_CHECK;
+
+// "reader", "agent", "writer", "admin"; ROLE_NONE for anything else.
+enum role auth_role(const char *name);
+const char *auth_role_name(enum role role);
+
+#endif

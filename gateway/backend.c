@@ -1,0 +1,253 @@
+// Commands over NATS on behalf of HTTP clients.
+#include "gateway/backend.h"
+
+#include "broker/subjects.h"
+#include "gateway/http.h"
+#include "gateway/seqs.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <strings.h>
+
+// Longer than the workers' own time-outs, so that their more exact answer wins.
+#define COMMAND_TIMEOUT_MS 8000
+#define COMMAND_HEADERS_MAX 5
+
+struct call {
+    struct exchange *exchange;
+    const ProtobufCMessageDescriptor *reply;
+    backend_done_fn done;
+    bool may_have_changed; // something: a lost answer leaves the outcome open
+};
+
+static enum rc refuse(struct exchange *exchange, enum problem_code code, const char *text)
+{
+    struct problem problem;
+
+    (void)problem_set(&problem, exchange->arena, code, "%s", text);
+    http_refuse(exchange, &problem);
+    return RC_REFUSED;
+}
+
+static void refuse_rc(struct call *call, enum rc rc)
+{
+    if (call->may_have_changed && rc == RC_TIMEOUT)
+        (void)refuse(call->exchange, PROBLEM_OUTCOME_UNKNOWN,
+                     "It is not known whether the change was stored; repeat it with the same "
+                     "Idempotency-Key to find out");
+    else
+        http_fail(call->exchange, rc);
+}
+
+static void pass_on_refusal(struct call *call, const struct msg *msg)
+{
+    ProtobufCMessage *message;
+    struct problem problem;
+
+    if (wire_unpack(&message, call->exchange->arena, &hr__error__descriptor, msg_data(msg),
+                    msg_len(msg)) != RC_OK) {
+        http_fail(call->exchange, RC_CORRUPT);
+        return;
+    }
+    problem = problem_of_wire((const Hr__Error *)message, call->exchange->arena);
+    http_refuse(call->exchange, &problem);
+}
+
+static void on_reply(void *ctx, enum rc rc, struct msg *msg)
+{
+    struct call *call = ctx;
+    ProtobufCMessage *reply;
+
+    if (rc != RC_OK) {
+        refuse_rc(call, rc);
+        return;
+    }
+    if (msg_header(msg, HEADER_ERROR_CODE) != NULL) {
+        pass_on_refusal(call, msg);
+        return;
+    }
+    rc = wire_unpack(&reply, call->exchange->arena, call->reply, msg_data(msg), msg_len(msg));
+    if (rc != RC_OK) {
+        http_fail(call->exchange, rc);
+        return;
+    }
+    call->done(call->exchange, reply, msg_header_u64(msg, HEADER_SEQ, 0));
+}
+
+// A whole number, perhaps in quotes as an entity tag is. False: it is something else.
+static bool read_sequence(const char *text, uint64_t *value)
+{
+    bool quoted = *text == '"';
+    unsigned long long number;
+    char *end;
+
+    if (quoted)
+        text++;
+    if (*text < '0' || *text > '9')
+        return false;
+    errno = 0;
+    number = strtoull(text, &end, 10);
+    if (errno != 0 || (quoted && *end++ != '"') || *end != '\0')
+        return false;
+    *value = number;
+    return true;
+}
+
+struct command_headers {
+    struct header items[COMMAND_HEADERS_MAX];
+    size_t count;
+};
+
+static void add(struct command_headers *headers, const char *name, const char *value)
+{
+    headers->items[headers->count++] = (struct header){name, value};
+}
+
+static void add_sequence(struct exchange *exchange, struct command_headers *headers,
+                         const char *name, uint64_t value)
+{
+    add(headers, name, arena_printf(exchange->arena, "%" PRIu64, value));
+}
+
+static enum rc add_if_match(struct exchange *exchange, struct command_headers *headers)
+{
+    const char *if_match = web_header(exchange->request, "If-Match");
+    uint64_t value;
+
+    if (if_match == NULL || strcmp(if_match, "*") == 0)
+        return RC_OK;
+    if (!read_sequence(if_match, &value) || value == 0)
+        return refuse(exchange, PROBLEM_PRECONDITION_FAILED,
+                      "The packet has changed since the version named in If-Match");
+    add_sequence(exchange, headers, HEADER_IF_MATCH, value);
+    return RC_OK;
+}
+
+static enum rc add_min_seq(struct exchange *exchange, struct command_headers *headers)
+{
+    const char *sent = web_header(exchange->request, "X-HR-Min-Seq");
+    uint64_t own = seqs_get(exchange->gateway->seqs, exchange->caller.tenant);
+    uint64_t value = 0;
+
+    if (sent != NULL && !read_sequence(sent, &value))
+        return refuse(exchange, PROBLEM_INVALID_HEADER, "Header X-HR-Min-Seq should be a sequence number");
+    if (value < own)
+        value = own;
+    if (value > 0)
+        add_sequence(exchange, headers, HEADER_MIN_SEQ, value);
+    return RC_OK;
+}
+
+static enum rc add_client_headers(struct exchange *exchange, struct command_headers *headers,
+                                  bool reads)
+{
+    const char *key = web_header(exchange->request, "Idempotency-Key");
+    const char *trace = web_header(exchange->request, "traceparent");
+
+    if (key != NULL)
+        add(headers, HEADER_IDEMPOTENCY_KEY, key);
+    if (trace != NULL)
+        add(headers, HEADER_TRACE, trace);
+    return reads ? add_min_seq(exchange, headers) : add_if_match(exchange, headers);
+}
+
+static void dispatch(struct call *call, const char *noun, const char *verb,
+                     const ProtobufCMessage *request, const struct command_headers *headers)
+{
+    struct exchange *exchange = call->exchange;
+    char subject[SUBJECT_BYTES];
+    Text payload = wire_pack(exchange->arena, request);
+    const struct request message = {.subject = subject,
+                                    .inbox = exchange->caller.key_id,
+                                    .headers = headers->items,
+                                    .header_count = headers->count,
+                                    .data = payload.data,
+                                    .len = payload.len,
+                                    .timeout_ms = COMMAND_TIMEOUT_MS,
+                                    .done = on_reply,
+                                    .ctx = call};
+
+    subject_command(subject, exchange->caller.tenant, exchange->caller.key_id, noun, verb);
+    request_send(run_requests(exchange->gateway->run), &message);
+}
+
+static struct call *call_create(struct exchange *exchange, const ProtobufCMessageDescriptor *reply,
+                                bool reads, backend_done_fn done)
+{
+    struct call *call = arena_alloc(exchange->arena, sizeof *call);
+
+    *call = (struct call){exchange, reply, done, !reads};
+    return call;
+}
+
+void backend_send(struct exchange *exchange, const char *noun, const char *verb,
+                  const ProtobufCMessage *request, const ProtobufCMessageDescriptor *reply,
+                  bool reads, backend_done_fn done)
+{
+    struct command_headers headers = {.count = 0};
+
+    if (add_client_headers(exchange, &headers, reads) == RC_OK)
+        dispatch(call_create(exchange, reply, reads, done), noun, verb, request, &headers);
+}
+
+// --- changes -------------------------------------------------------------------------------------
+
+struct pending_reply {
+    struct exchange *exchange;
+    ProtobufCMessage *reply;
+    uint64_t sequence;
+};
+
+static void on_audited(void *ctx, enum rc rc, struct msg *msg)
+{
+    struct pending_reply *pending = ctx;
+
+    if (rc == RC_OK && msg_header(msg, HEADER_ERROR_CODE) == NULL)
+        http_reply(pending->exchange, pending->reply, pending->sequence);
+    else
+        (void)refuse(pending->exchange, PROBLEM_PROJECTION_BEHIND,
+                     "The change is stored, but not yet in the audit log; repeat it with the same "
+                     "Idempotency-Key to wait for it again");
+}
+
+static void wait_for_audit(struct exchange *exchange, ProtobufCMessage *reply, uint64_t sequence)
+{
+    struct pending_reply *pending = arena_alloc(exchange->arena, sizeof *pending);
+    const Hr__Empty empty = HR__EMPTY__INIT;
+    Text payload = wire_pack(exchange->arena, &empty.base);
+    const struct header header = {HEADER_MIN_SEQ,
+                                  arena_printf(exchange->arena, "%" PRIu64, sequence)};
+    char subject[SUBJECT_BYTES];
+    const struct request message = {.subject = subject,
+                                    .inbox = exchange->caller.key_id,
+                                    .headers = &header,
+                                    .header_count = 1,
+                                    .data = payload.data,
+                                    .len = payload.len,
+                                    .timeout_ms = COMMAND_TIMEOUT_MS,
+                                    .done = on_audited,
+                                    .ctx = pending};
+
+    *pending = (struct pending_reply){exchange, reply, sequence};
+    subject_command(subject, exchange->caller.tenant, exchange->caller.key_id, "audit", "wait");
+    request_send(run_requests(exchange->gateway->run), &message);
+}
+
+static void on_changed(struct exchange *exchange, ProtobufCMessage *reply, uint64_t sequence)
+{
+    const char *durability = web_header(exchange->request, "X-HR-Durability");
+
+    seqs_raise(exchange->gateway->seqs, exchange->caller.tenant, sequence);
+    if (durability != NULL && strcasecmp(durability, "audited") == 0)
+        wait_for_audit(exchange, reply, sequence);
+    else
+        http_reply(exchange, reply, sequence);
+}
+
+void backend_change(struct exchange *exchange, const char *noun, const char *verb,
+                    const ProtobufCMessage *request)
+{
+    backend_send(exchange, noun, verb, request, &hr__packet__descriptor, false, on_changed);
+}

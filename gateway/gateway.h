@@ -1,0 +1,51 @@
+// What the parts of the gateway share: its settings, its state, and one request in progress.
+//
+// The gateway translates; it holds no state that another copy of it would need. A request is an
+// exchange: http.c makes it, a handler named in the route table answers it, at once or when NATS has.
+#ifndef GATEWAY_GATEWAY_H
+#define GATEWAY_GATEWAY_H
+
+#include "broker/packet/problem.h"
+#include "broker/run.h"
+
+struct keys;
+struct seqs;
+struct route;
+struct exchange;
+
+struct gateway {
+    // Settings.
+    const char *listen;
+    const char *bootstrap_key; // never logged; "" for none
+    const char *bootstrap_tenant;
+    int64_t body_max_bytes;
+
+    // State.
+    struct run *run;
+    struct web_config web_config;
+    struct web *web;
+    struct keys *keys;
+    struct seqs *seqs;
+    Text openapi; // made at the first request for it, in openapi_arena
+    struct arena *openapi_arena;
+};
+
+// Who is asking.
+struct caller {
+    const char *tenant; // safe token
+    const char *key_id; // safe token
+    int role;           // see auth.h
+};
+
+struct exchange {
+    struct gateway *gateway;
+    struct web_request *request;
+    struct arena *arena;
+    const struct route *route; // NULL until one matches
+    const char *id;            // X-Request-Id
+    struct caller caller;      // of a route that needs one
+    const char *packet_id;     // from the path, normalised; NULL: the route has none
+    int64_t start_ns;
+};
+
+#endif

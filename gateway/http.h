@@ -1,0 +1,29 @@
+// HTTP in, HTTP out: what is the same for every request.
+#ifndef GATEWAY_HTTP_H
+#define GATEWAY_HTTP_H
+
+#include "gateway/gateway.h"
+
+// For the web server's configuration; ctx is the struct gateway.
+void http_on_request(void *gateway, struct web_request *request);
+void http_on_too_large(void *gateway, struct web_request *request, uint64_t len);
+
+// Registers the metrics. Once.
+void http_init(void);
+
+// Each ends the exchange: it and its arena are gone. headers: in addition to the usual ones.
+void http_respond(struct exchange *exchange, unsigned status, const char *type,
+                  const struct header *headers, size_t header_count, const void *body, size_t len);
+void http_refuse(struct exchange *exchange, const struct problem *problem);
+void http_fail(struct exchange *exchange, enum rc rc);
+
+// The JSON of a message, with ETag and X-HR-Seq when sequence is not 0.
+void http_reply(struct exchange *exchange, const ProtobufCMessage *message, uint64_t sequence);
+
+// Reads the body as the route says, or refuses the exchange and returns NULL.
+ProtobufCMessage *http_body(struct exchange *exchange);
+
+// Reads the query parameters as the route says, or refuses the exchange and returns NULL.
+ProtobufCMessage *http_query(struct exchange *exchange);
+
+#endif

@@ -1,0 +1,101 @@
+// gateway: REST in front of the rail.
+//   takes   HTTP, see routes.c
+//   sends   hr.v1.cmd.<tenant>.<key>.<noun>.<verb>; reads packets from the stream
+//   holds   no state that another copy would need: any number may run behind a load balancer
+
+#include "broker/base/log.h"
+#include "gateway/gateway.h"
+#include "gateway/http.h"
+#include "gateway/keys.h"
+#include "gateway/seqs.h"
+
+#include "broker/base/id.h"
+
+#define OPENAPI_ARENA_BYTES 1024
+
+static const struct cfg_key keys[] = {
+    CFG_STR(struct gateway, listen, "HR_LISTEN", "0.0.0.0:8080", "where HTTP is served: host:port"),
+    CFG_STR(struct gateway, bootstrap_key, "HR_BOOTSTRAP_KEY", "",
+            "an API key with role admin that needs no entry in the bucket of keys"),
+    CFG_STR(struct gateway, bootstrap_tenant, "HR_BOOTSTRAP_TENANT", "default",
+            "the tenant that key belongs to"),
+    CFG_I64(struct gateway, body_max_bytes, "HR_MAX_BODY_BYTES", "1048576", 1024, 7340032,
+            "longest request body, in bytes"),
+    CFG_END,
+};
+
+static enum rc on_open(void *ctx, struct run *run)
+{
+    struct gateway *gateway = ctx;
+    enum rc rc;
+
+    gateway->run = run;
+    if (!token_is_safe(gateway->bootstrap_tenant, strlen(gateway->bootstrap_tenant))) {
+        log_error("gateway.config", "reason=\"HR_BOOTSTRAP_TENANT is not a safe token\"");
+        return RC_CONFIG;
+    }
+    http_init();
+    gateway->openapi_arena = arena_create(OPENAPI_ARENA_BYTES);
+    gateway->seqs = seqs_create();
+    gateway->keys = keys_open(run);
+    gateway->web_config = (struct web_config){
+        .listen = gateway->listen,
+        .body_max = (size_t)gateway->body_max_bytes,
+        .on_request = http_on_request,
+        .on_too_large = http_on_too_large,
+        .ctx = gateway,
+    };
+    rc = web_open(&gateway->web, run_loop(run), &gateway->web_config);
+    if (rc == RC_OK)
+        log_info("gateway.listening", "address=%s port=%u", gateway->listen, web_port(gateway->web));
+    return rc;
+}
+
+static bool on_ready(void *ctx, const char **reason)
+{
+    struct gateway *gateway = ctx;
+
+    *reason = "API keys are not known yet";
+    return keys_are_current(gateway->keys);
+}
+
+static void on_drain(void *ctx)
+{
+    struct gateway *gateway = ctx;
+
+    web_stop_listening(gateway->web);
+}
+
+static size_t on_in_hand(void *ctx)
+{
+    struct gateway *gateway = ctx;
+
+    return web_in_hand(gateway->web);
+}
+
+static void on_close(void *ctx) // also runs when on_open() failed
+{
+    struct gateway *gateway = ctx;
+
+    web_close(gateway->web);
+    keys_close(gateway->keys);
+    seqs_destroy(gateway->seqs);
+    arena_destroy(gateway->openapi_arena);
+}
+
+int main(int argc, char **argv)
+{
+    static const struct run_spec spec = {
+        .name = "hr-gateway",
+        .summary = "REST in front of the rail",
+        .keys = keys,
+        .open = on_open,
+        .close = on_close,
+        .ready = on_ready,
+        .drain = on_drain,
+        .in_hand = on_in_hand,
+    };
+    struct gateway gateway = {0};
+
+    return run_program(argc, argv, &spec, &gateway);
+}

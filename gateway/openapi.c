@@ -1,0 +1,351 @@
+// The OpenAPI 3.1 document.
+//
+// Nothing here names a field or a path: paths come from the route table, schemas from the descriptors
+// and the rules that also read and check requests, so the document cannot say what the code does not do.
+#include "gateway/openapi.h"
+
+#include "broker/packet/json_write.h"
+#include "broker/packet/rules.h"
+#include "gateway/http.h"
+#include "gateway/routes.h"
+
+#include <ctype.h>
+#include <stdio.h>
+
+#define SCHEMAS_MAX 64
+
+struct document {
+    struct json_writer *out;
+    const ProtobufCMessageDescriptor *schemas[SCHEMAS_MAX]; // that something refers to
+    size_t schema_count;
+};
+
+static void put(struct document *doc, const char *key, const char *value)
+{
+    json_key(doc->out, key);
+    json_string(doc->out, value);
+}
+
+static void put_reference(struct document *doc, const ProtobufCMessageDescriptor *descriptor)
+{
+    char target[128];
+    size_t i = 0;
+
+    while (i < doc->schema_count && doc->schemas[i] != descriptor)
+        i++;
+    if (i == doc->schema_count && i < SCHEMAS_MAX)
+        doc->schemas[doc->schema_count++] = descriptor;
+    (void)snprintf(target, sizeof target, "#/components/schemas/%s", descriptor->short_name);
+    put(doc, "$ref", target);
+}
+
+static void put_enum(struct document *doc, const ProtobufCEnumDescriptor *descriptor)
+{
+    char name[ENUM_TEXT_BYTES];
+
+    put(doc, "type", "string");
+    json_key(doc->out, "enum");
+    json_array_open(doc->out);
+    for (unsigned i = 1; i < descriptor->n_values; i++)
+        json_string(doc->out, wire_enum_text(name, descriptor, descriptor->values[i].value));
+    json_array_close(doc->out);
+}
+
+static void put_field_schema(struct document *doc, const ProtobufCFieldDescriptor *field,
+                             const struct rule *rule);
+
+static void put_array(struct document *doc, const ProtobufCFieldDescriptor *field)
+{
+    static const struct rule none = {.min = INT64_MIN, .max = INT64_MAX};
+    ProtobufCFieldDescriptor element = *field;
+
+    element.label = PROTOBUF_C_LABEL_OPTIONAL;
+    put(doc, "type", "array");
+    json_key(doc->out, "items");
+    json_object_open(doc->out);
+    put_field_schema(doc, &element, &none);
+    json_object_close(doc->out);
+}
+
+static void put_message(struct document *doc, const ProtobufCMessageDescriptor *descriptor,
+                        const struct rule *rule)
+{
+    if (descriptor == &google__protobuf__timestamp__descriptor) {
+        put(doc, "type", "string");
+        put(doc, "format", "date-time");
+    } else if (descriptor == &hr__json__descriptor) {
+        if ((rule->flags & RULE_OBJECT) != 0)
+            put(doc, "type", "object");
+        put(doc, "description", "Free-form JSON, kept exactly as it was sent");
+    } else if (wire_is_list(descriptor)) {
+        put_array(doc, &descriptor->fields[0]);
+    } else {
+        put_reference(doc, descriptor);
+    }
+}
+
+static void put_field_schema(struct document *doc, const ProtobufCFieldDescriptor *field,
+                             const struct rule *rule)
+{
+    if (field->label == PROTOBUF_C_LABEL_REPEATED) {
+        put_array(doc, field);
+        return;
+    }
+    switch (field->type) {
+    case PROTOBUF_C_TYPE_BYTES:
+        put(doc, "type", "string");
+        if ((rule->flags & RULE_UUID) != 0)
+            put(doc, "format", "uuid");
+        return;
+    case PROTOBUF_C_TYPE_MESSAGE:
+        put_message(doc, field->descriptor, rule);
+        return;
+    case PROTOBUF_C_TYPE_ENUM:
+        put_enum(doc, field->descriptor);
+        return;
+    case PROTOBUF_C_TYPE_BOOL:
+        put(doc, "type", "boolean");
+        return;
+    default:
+        put(doc, "type", "integer");
+        if (rule->min != INT64_MIN) {
+            json_key(doc->out, "minimum");
+            json_integer(doc->out, rule->min);
+        }
+        if (rule->max != INT64_MAX) {
+            json_key(doc->out, "maximum");
+            json_integer(doc->out, rule->max);
+        }
+        return;
+    }
+}
+
+// null is a value of every member that may be absent without having a fallback.
+static bool is_nullable(const ProtobufCFieldDescriptor *field, const struct rule *rule)
+{
+    return field->label != PROTOBUF_C_LABEL_REPEATED && (rule->flags & RULE_REQUIRED) == 0 &&
+           rule->fallback == NULL;
+}
+
+static void put_member(struct document *doc, const ProtobufCFieldDescriptor *field,
+                       const struct rule *rule)
+{
+    json_key(doc->out, field->name);
+    json_object_open(doc->out);
+    if (is_nullable(field, rule)) {
+        json_key(doc->out, "anyOf");
+        json_array_open(doc->out);
+        json_object_open(doc->out);
+        put_field_schema(doc, field, rule);
+        json_object_close(doc->out);
+        json_object_open(doc->out);
+        put(doc, "type", "null");
+        json_object_close(doc->out);
+        json_array_close(doc->out);
+    } else {
+        put_field_schema(doc, field, rule);
+    }
+    if ((rule->flags & RULE_SERVER) != 0) {
+        json_key(doc->out, "readOnly");
+        json_bool(doc->out, true);
+    }
+    json_object_close(doc->out);
+}
+
+static void put_schema(struct document *doc, const ProtobufCMessageDescriptor *descriptor)
+{
+    json_key(doc->out, descriptor->short_name);
+    json_object_open(doc->out);
+    put(doc, "type", "object");
+    json_key(doc->out, "properties");
+    json_object_open(doc->out);
+    for (unsigned i = 0; i < descriptor->n_fields; i++)
+        put_member(doc, &descriptor->fields[i], rules_of(descriptor, i));
+    json_object_close(doc->out);
+    json_key(doc->out, "required");
+    json_array_open(doc->out);
+    for (unsigned i = 0; i < descriptor->n_fields; i++) {
+        if ((rules_of(descriptor, i)->flags & RULE_REQUIRED) != 0)
+            json_string(doc->out, descriptor->fields[i].name);
+    }
+    json_array_close(doc->out);
+    json_object_close(doc->out);
+}
+
+static void put_parameter(struct document *doc, const char *name, const char *where, bool required,
+                          const ProtobufCFieldDescriptor *field, const struct rule *rule)
+{
+    json_object_open(doc->out);
+    put(doc, "name", name);
+    put(doc, "in", where);
+    json_key(doc->out, "required");
+    json_bool(doc->out, required);
+    json_key(doc->out, "schema");
+    json_object_open(doc->out);
+    if (field != NULL) {
+        put_field_schema(doc, field, rule);
+    } else {
+        put(doc, "type", "string");
+        if (strcmp(where, "path") == 0)
+            put(doc, "format", "uuid");
+    }
+    json_object_close(doc->out);
+    json_object_close(doc->out);
+}
+
+static void put_parameters(struct document *doc, const struct route *route)
+{
+    bool has_id = strstr(route->path, "{id}") != NULL;
+
+    json_key(doc->out, "parameters");
+    json_array_open(doc->out);
+    if (has_id)
+        put_parameter(doc, "id", "path", true, NULL, NULL);
+    for (unsigned i = 0; route->query != NULL && i < route->query->n_fields; i++) {
+        const ProtobufCFieldDescriptor *field = &route->query->fields[i];
+
+        if (has_id && strcmp(field->name, "packet_id") == 0)
+            continue; // the path has it
+        put_parameter(doc, field->name, "query", false, field, rules_of(route->query, i));
+    }
+    if (strcmp(route->method, "GET") != 0)
+        put_parameter(doc, "Idempotency-Key", "header", false, NULL, NULL);
+    if (has_id && strcmp(route->method, "GET") != 0)
+        put_parameter(doc, "If-Match", "header", false, NULL, NULL);
+    json_array_close(doc->out);
+}
+
+static void put_content(struct document *doc, const ProtobufCMessageDescriptor *descriptor)
+{
+    json_key(doc->out, "content");
+    json_object_open(doc->out);
+    json_key(doc->out, "application/json");
+    json_object_open(doc->out);
+    json_key(doc->out, "schema");
+    json_object_open(doc->out);
+    put_reference(doc, descriptor);
+    json_object_close(doc->out);
+    json_object_close(doc->out);
+    json_object_close(doc->out);
+}
+
+static void put_response(struct document *doc, const char *status, const char *description,
+                         const ProtobufCMessageDescriptor *descriptor)
+{
+    json_key(doc->out, status);
+    json_object_open(doc->out);
+    put(doc, "description", description);
+    if (descriptor != NULL)
+        put_content(doc, descriptor);
+    json_object_close(doc->out);
+}
+
+static void put_operation(struct document *doc, const struct route *route)
+{
+    char method[8];
+    char status[8];
+
+    for (size_t i = 0; i <= strlen(route->method) && i < sizeof method; i++)
+        method[i] = (char)tolower((unsigned char)route->method[i]);
+    (void)snprintf(status, sizeof status, "%u", route->success);
+    json_key(doc->out, method);
+    json_object_open(doc->out);
+    put(doc, "operationId", route->operation);
+    put(doc, "summary", route->summary);
+    put_parameters(doc, route);
+    if (route->body != NULL) {
+        json_key(doc->out, "requestBody");
+        json_object_open(doc->out);
+        json_key(doc->out, "required");
+        json_bool(doc->out, true);
+        put_content(doc, route->body);
+        json_object_close(doc->out);
+    }
+    json_key(doc->out, "responses");
+    json_object_open(doc->out);
+    put_response(doc, status, "Done", route->reply);
+    put_response(doc, "default", "Refused; detail says why and code names it",
+                 &hr__error__descriptor);
+    json_object_close(doc->out);
+    json_key(doc->out, "security");
+    json_array_open(doc->out);
+    if (route->role != ROLE_NONE) {
+        json_object_open(doc->out);
+        json_key(doc->out, "ApiKey");
+        json_array_open(doc->out);
+        json_array_close(doc->out);
+        json_object_close(doc->out);
+    }
+    json_array_close(doc->out);
+    json_object_close(doc->out);
+}
+
+static void put_paths(struct document *doc)
+{
+    json_key(doc->out, "paths");
+    json_object_open(doc->out);
+    for (const struct route *route = routes; route->method != NULL; route++) {
+        if (route != routes && strcmp(route->path, (route - 1)->path) == 0)
+            continue; // the rows of one path stand together
+        json_key(doc->out, route->path);
+        json_object_open(doc->out);
+        for (const struct route *same = route;
+             same->method != NULL && strcmp(same->path, route->path) == 0; same++)
+            put_operation(doc, same);
+        json_object_close(doc->out);
+    }
+    json_object_close(doc->out);
+}
+
+static void put_components(struct document *doc)
+{
+    json_key(doc->out, "components");
+    json_object_open(doc->out);
+    json_key(doc->out, "schemas");
+    json_object_open(doc->out);
+    for (size_t i = 0; i < doc->schema_count; i++) // writing one may add others
+        put_schema(doc, doc->schemas[i]);
+    json_object_close(doc->out);
+    json_key(doc->out, "securitySchemes");
+    json_object_open(doc->out);
+    json_key(doc->out, "ApiKey");
+    json_object_open(doc->out);
+    put(doc, "type", "apiKey");
+    put(doc, "in", "header");
+    put(doc, "name", "X-API-Key");
+    json_object_close(doc->out);
+    json_object_close(doc->out);
+    json_object_close(doc->out);
+}
+
+Text openapi_document(struct arena *arena)
+{
+    struct buf out = {0};
+    struct document doc = {.out = json_writer_create(&out)};
+    Text text;
+
+    json_object_open(doc.out);
+    put(&doc, "openapi", "3.1.0");
+    json_key(doc.out, "info");
+    json_object_open(doc.out);
+    put(&doc, "title", "HandoffRail");
+    put(&doc, "version", HR_VERSION);
+    json_object_close(doc.out);
+    put_paths(&doc);
+    put_components(&doc);
+    json_object_close(doc.out);
+    json_writer_destroy(doc.out);
+    text = text_copy(arena, out.data, out.len);
+    buf_fini(&out);
+    return text;
+}
+
+void openapi_get(struct exchange *exchange)
+{
+    struct gateway *gateway = exchange->gateway;
+
+    if (gateway->openapi.len == 0)
+        gateway->openapi = openapi_document(gateway->openapi_arena);
+    http_respond(exchange, 200, "application/json", NULL, 0, gateway->openapi.data,
+                 gateway->openapi.len);
+}

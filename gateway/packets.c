@@ -1,0 +1,108 @@
+// Packets over HTTP.
+#include "gateway/packets.h"
+
+#include "gateway/backend.h"
+#include "gateway/http.h"
+#include "gateway/routes.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+
+static void on_page(struct exchange *exchange, ProtobufCMessage *page, uint64_t sequence)
+{
+    http_reply(exchange, page, sequence);
+}
+
+void packets_list(struct exchange *exchange)
+{
+    ProtobufCMessage *query = http_query(exchange);
+
+    if (query != NULL)
+        backend_send(exchange, "packet", "list", query, exchange->route->reply, true, on_page);
+}
+
+void packets_create(struct exchange *exchange)
+{
+    ProtobufCMessage *body = http_body(exchange);
+
+    if (body != NULL)
+        backend_change(exchange, "packet", "create", body);
+}
+
+static void on_loaded(void *ctx, enum rc rc, const struct stored *stored)
+{
+    struct exchange *exchange = ctx;
+    const char *known = web_header(exchange->request, "If-None-Match");
+    struct problem problem;
+    char tag[28];
+
+    if (rc == RC_NOT_FOUND) {
+        (void)problem_set(&problem, exchange->arena, PROBLEM_NOT_FOUND, "Packet %s not found",
+                          exchange->packet_id);
+        http_refuse(exchange, &problem);
+        return;
+    }
+    if (rc != RC_OK) {
+        http_fail(exchange, rc);
+        return;
+    }
+    (void)snprintf(tag, sizeof tag, "\"%" PRIu64 "\"", stored->sequence);
+    if (known != NULL && strcmp(known, tag) == 0) {
+        const struct header header = {"ETag", tag};
+
+        http_respond(exchange, 304, NULL, &header, 1, "", 0);
+        return;
+    }
+    http_reply(exchange, &stored->record->packet->base, stored->sequence);
+}
+
+void packets_get(struct exchange *exchange)
+{
+    store_load(run_store(exchange->gateway->run), exchange->caller.tenant, exchange->packet_id,
+               exchange->arena, on_loaded, exchange);
+}
+
+void packets_update(struct exchange *exchange)
+{
+    ProtobufCMessage *body = http_body(exchange);
+    Hr__UpdatePacket *request = (Hr__UpdatePacket *)body;
+
+    if (body == NULL)
+        return;
+    request->has_packet_id = true;
+    request->packet_id = text_of(exchange->packet_id);
+    backend_change(exchange, "packet", "update", body);
+}
+
+void packets_delete(struct exchange *exchange)
+{
+    Hr__PacketRef *request = wire_new(exchange->arena, &hr__packet_ref__descriptor);
+
+    request->has_packet_id = true;
+    request->packet_id = text_of(exchange->packet_id);
+    backend_change(exchange, "packet", "delete", &request->base);
+}
+
+void packets_claim(struct exchange *exchange)
+{
+    ProtobufCMessage *body = http_body(exchange);
+    Hr__ClaimPacket *request = (Hr__ClaimPacket *)body;
+
+    if (body == NULL)
+        return;
+    request->has_packet_id = true;
+    request->packet_id = text_of(exchange->packet_id);
+    backend_change(exchange, "packet", "claim", body);
+}
+
+void packets_history(struct exchange *exchange)
+{
+    ProtobufCMessage *query = http_query(exchange);
+    Hr__GetHistory *request = (Hr__GetHistory *)query;
+
+    if (query == NULL)
+        return;
+    request->has_packet_id = true;
+    request->packet_id = text_of(exchange->packet_id);
+    backend_send(exchange, "packet", "history", query, exchange->route->reply, true, on_page);
+}

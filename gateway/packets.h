@@ -1,0 +1,15 @@
+// /api/v1/packets
+#ifndef GATEWAY_PACKETS_H
+#define GATEWAY_PACKETS_H
+
+#include "gateway/gateway.h"
+
+void packets_list(struct exchange *exchange);
+void packets_create(struct exchange *exchange);
+void packets_get(struct exchange *exchange);
+void packets_update(struct exchange *exchange);
+void packets_delete(struct exchange *exchange);
+void packets_claim(struct exchange *exchange);
+void packets_history(struct exchange *exchange);
+
+#endif

@@ -1,0 +1,102 @@
+// The route table and how a path is found in it.
+#include "gateway/routes.h"
+
+#include "gateway/audit.h"
+#include "gateway/openapi.h"
+#include "gateway/packets.h"
+#include "gateway/system.h"
+
+#define PACKETS "/api/v1/packets"
+
+const struct route routes[] = {
+    {"GET", "/health", ROLE_NONE, system_health, "health", "Is the gateway alive?", 200, NULL, NULL,
+     NULL},
+    {"GET", "/ready", ROLE_NONE, system_ready, "ready",
+     "Can the rail do its work: NATS, Postgres, workers?", 200, NULL, NULL, NULL},
+    {"GET", "/metrics", ROLE_NONE, system_metrics, "metrics", "Prometheus metrics", 200, NULL, NULL,
+     NULL},
+    {"GET", "/openapi.json", ROLE_NONE, openapi_get, "openapi", "This document", 200, NULL, NULL,
+     NULL},
+    {"GET", PACKETS, ROLE_READER, packets_list, "listPackets", "List packets, newest first", 200,
+     &hr__list_packets__descriptor, NULL, &hr__packet_page__descriptor},
+    {"POST", PACKETS, ROLE_WRITER, packets_create, "createPacket", "Create a packet", 201, NULL,
+     &hr__create_packet__descriptor, &hr__packet__descriptor},
+    {"GET", PACKETS "/{id}", ROLE_READER, packets_get, "getPacket", "Read a packet", 200, NULL, NULL,
+     &hr__packet__descriptor},
+    {"PATCH", PACKETS "/{id}", ROLE_AGENT, packets_update, "updatePacket", "Change a packet", 200,
+     NULL, &hr__update_packet__descriptor, &hr__packet__descriptor},
+    {"DELETE", PACKETS "/{id}", ROLE_WRITER, packets_delete, "deletePacket",
+     "Delete a packet: it becomes expired and stays readable", 204, NULL, NULL, NULL},
+    {"POST", PACKETS "/{id}/claim", ROLE_AGENT, packets_claim, "claimPacket",
+     "Take a packet; exactly one claimer wins", 200, NULL, &hr__claim_packet__descriptor,
+     &hr__packet__descriptor},
+    {"GET", PACKETS "/{id}/history", ROLE_READER, packets_history, "getPacketHistory",
+     "What happened to a packet, oldest first", 200, &hr__get_history__descriptor, NULL,
+     &hr__history__descriptor},
+    {"GET", "/api/v1/audit", ROLE_READER, audit_list, "listAudit",
+     "What happened in the tenant, newest first", 200, &hr__list_audit__descriptor, NULL,
+     &hr__audit_page__descriptor},
+    {NULL, NULL, ROLE_NONE, NULL, NULL, NULL, 0, NULL, NULL, NULL},
+};
+
+// Segment by segment; *id is set to what stands for {id}.
+static bool path_matches(const char *pattern, const char *path, size_t path_len, const char **id,
+                         size_t *id_len)
+{
+    const char *end = path + path_len;
+
+    *id = NULL;
+    while (*pattern != '\0') {
+        if (strncmp(pattern, "{id}", 4) == 0) {
+            const char *slash = memchr(path, '/', (size_t)(end - path));
+
+            *id = path;
+            *id_len = (size_t)((slash != NULL ? slash : end) - path);
+            if (*id_len == 0)
+                return false;
+            path += *id_len;
+            pattern += 4;
+        } else if (path < end && *pattern == *path) {
+            pattern++;
+            path++;
+        } else {
+            return false;
+        }
+    }
+    return path == end;
+}
+
+static enum match find(const char *method, const char *path, size_t len, struct arena *arena,
+                       const struct route **route, const char **packet_id)
+{
+    enum match result = MATCH_NONE;
+
+    for (const struct route *row = routes; row->method != NULL; row++) {
+        const char *id;
+        size_t id_len;
+
+        if (!path_matches(row->path, path, len, &id, &id_len))
+            continue;
+        if (strcmp(row->method, method) == 0) {
+            *route = row;
+            *packet_id = id != NULL ? arena_copy(arena, id, id_len) : NULL;
+            return MATCH_ROUTE;
+        }
+        if (result == MATCH_NONE)
+            *route = row;
+        result = MATCH_METHOD;
+    }
+    return result;
+}
+
+enum match routes_find(const char *method, const char *path, struct arena *arena,
+                       const struct route **route, const char **packet_id)
+{
+    size_t len = strlen(path);
+    enum match result = find(method, path, len, arena, route, packet_id);
+
+    if (result == MATCH_NONE && len > 1 && path[len - 1] == '/' &&
+        find(method, path, len - 1, arena, route, packet_id) != MATCH_NONE)
+        return MATCH_SLASH;
+    return result;
+}
