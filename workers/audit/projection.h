@@ -15,8 +15,8 @@
 #include "broker/packet/wire.h"
 #include "workers/sql/pg.h"
 
-#define PROJECTION_CHANNEL                                                                         \
-    "hr_projected" // NOTIFY with "<shard> <epoch> <last_seq>" after each commit
+// NOTIFY with "<shard> <epoch> <last_seq>" after each commit.
+#define PROJECTION_CHANNEL "hr_projected"
 
 struct projection;
 

@@ -4,6 +4,7 @@
 #include "workers/query/list.h"
 
 #include "broker/base/log.h"
+#include "broker/packet/check.h"
 #include "workers/query/cursor.h"
 #include "workers/sql/column.h"
 
@@ -27,11 +28,11 @@
 // next one.
 static const struct pg_statement page_statement = {
     "list_page",
-    "SELECT id, created_at, packet, fetched FROM ("
-    "SELECT id, created_at, packet, count(*) OVER () AS fetched,"
+    "SELECT id, created_at, packet, fetched, seq FROM ("
+    "SELECT id, created_at, packet, seq, count(*) OVER () AS fetched,"
     " coalesce(sum(octet_length(packet)) OVER (ORDER BY created_at DESC, id DESC"
     " ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING), 0) AS bytes_before FROM ("
-    "SELECT id, created_at, packet" MATCHES
+    "SELECT id, created_at, packet, seq" MATCHES
     " AND ($10::timestamptz IS NULL OR (created_at, id) < ($10, $11::uuid))"
     " ORDER BY created_at DESC, id DESC LIMIT $12 OFFSET $13"
     ") AS page) AS measured WHERE bytes_before < $14 ORDER BY created_at DESC, id DESC",
@@ -133,15 +134,23 @@ static enum rc read_packets(struct list *list, const struct pg_result *rows, int
 
     page->packets = arena_calloc(list->arena, (size_t)count, sizeof *page->packets);
     for (int row = 0; row < count; row++) {
-        ProtobufCMessage *packet;
+        ProtobufCMessage *message;
+        Hr__Packet *packet;
         size_t len;
         const void *data = pg_get_bytes(rows, row, 2, &len);
 
-        if (wire_unpack(&packet, list->arena, &hr__packet__descriptor, data, len) != RC_OK) {
+        if (wire_unpack(&message, list->arena, &hr__packet__descriptor, data, len) != RC_OK) {
             log_error("list.unreadable", "row=%d bytes=%zu", row, len);
             return RC_CORRUPT;
         }
-        page->packets[page->n_packets++] = (Hr__Packet *)packet;
+        message_complete(message, list->arena);
+        packet = (Hr__Packet *)message;
+        // The claiming record could not know its own sequence.
+        if (packet->claim != NULL && !packet->claim->has_generation) {
+            packet->claim->has_generation = 1;
+            packet->claim->generation = (uint64_t)pg_get_int(rows, row, 4);
+        }
+        page->packets[page->n_packets++] = packet;
     }
     return RC_OK;
 }

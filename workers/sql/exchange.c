@@ -141,6 +141,7 @@ static enum rc rc_of_sqlstate(const char *state)
         {"58",    RC_UNAVAILABLE}, // input or output failed
         {"40",    RC_CONFLICT   }, // serialization, deadlock
         {"23",    RC_CONFLICT   }, // a constraint
+        {"42P01", RC_UNAVAILABLE}, // undefined_table: the migrations are still to come
         {"54",    RC_TOO_LARGE  }, // beyond a limit of the server
         {"22",    RC_INVALID    }, // a value that its type does not have
         {"P0",    RC_REFUSED    }, // raised by one of our functions

@@ -193,6 +193,15 @@ static void continue_connecting(struct link *link)
     }
 }
 
+// Without this libpq writes to standard error by itself.
+static void on_notice(void *ctx, const PGresult *result)
+{
+    const char *message = PQresultErrorField(result, PG_DIAG_MESSAGE_PRIMARY);
+
+    (void)ctx;
+    log_debug("pg.notice", "message=\"%s\"", message != NULL ? message : "");
+}
+
 // addresses: comma lists of equal length for libpq, or NULL when it finds the host itself.
 static void connect_to(struct link *link, const char *hosts, const char *addresses)
 {
@@ -221,6 +230,7 @@ static void connect_to(struct link *link, const char *hosts, const char *address
     link->conn = PQconnectStartParams(keys, values, 1);
     if (link->conn == NULL)
         abort();
+    (void)PQsetNoticeReceiver(link->conn, on_notice, NULL);
     if (PQstatus(link->conn) == CONNECTION_BAD || !watch(link, UV_WRITABLE))
         fail(link, "connect");
 }

@@ -178,7 +178,7 @@ Test(pg, a_missing_table_fails_one_query_and_no_other)
     const struct pg_param value = pg_int8(1);
 
     lab_connect(&lab, 1, 0, NULL);
-    cr_assert_eq(ask(&insert, &value, 1), RC_INTERNAL);
+    cr_assert_eq(ask(&insert, &value, 1), RC_UNAVAILABLE, "until a migration makes it");
     cr_assert_eq(ask(&one, NULL, 0), RC_OK);
     cr_assert_eq(lab.downs, 0);
     (void)lab_sql(&lab, "CREATE TABLE t (n int8)");
