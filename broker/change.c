@@ -1,8 +1,10 @@
 // The change engine. Invariants:
 //   1. A record is appended only under the sequence its decision was made on.
-//   2. While the outcome of an append is unknown, only the same bytes under the same condition are sent
+//   2. While the outcome of an append is unknown, only the same bytes under the same condition are
+//   sent
 //      again: at most one message can follow a given sequence, so it cannot be stored twice.
-//   3. After a lost race nothing of the earlier decision is used again but the event id, which by 2 is
+//   3. After a lost race nothing of the earlier decision is used again but the event id, which by 2
+//   is
 //      in the stream at most once.
 #include "broker/change.h"
 
@@ -97,15 +99,20 @@ static void digest_command(struct change *change)
     if (key == NULL)
         return;
     request = wire_pack(change->arena, spec->request);
-    change->key_digest = short_digest(
+    change->key_digest = short_digest(change,
+                                      (struct piece[]){
+                                          {spec->tenant, strlen(spec->tenant)},
+                                          {key,          strlen(key)         }
+    },
+                                      2);
+    change->request_digest = short_digest(
         change,
-        (struct piece[]){{spec->tenant, strlen(spec->tenant)}, {key, strlen(key)}}, 2);
-    change->request_digest =
-        short_digest(change,
-                     (struct piece[]){{spec->verb, strlen(spec->verb)},
-                                      {id, strlen(id)},
-                                      {request.data, request.len}},
-                     3);
+        (struct piece[]){
+            {spec->verb,   strlen(spec->verb)},
+            {id,           strlen(id)        },
+            {request.data, request.len       }
+    },
+        3);
 }
 
 // A create's id: from the key if there is one, so that a repeat cannot make a second packet.
@@ -119,7 +126,11 @@ static void make_packet_id(struct change *change)
         uint8_t digest[DIGEST_BYTES];
 
         digest_of_pieces(digest,
-                         (struct piece[]){{"packet", 6}, {tenant, strlen(tenant)}, {key, strlen(key)}},
+                         (struct piece[]){
+                             {"packet", 6             },
+                             {tenant,   strlen(tenant)},
+                             {key,      strlen(key)   }
+        },
                          3);
         id = uuid_from_digest(digest);
     }
@@ -232,7 +243,8 @@ static void on_past_loaded(void *ctx, enum rc rc, const struct stored *stored)
     if (rc == RC_OK)
         succeed(change, stored);
     else if (rc == RC_NOT_FOUND)
-        succeed(change, &change->current); // retention took the record; the packet as it is has to do
+        succeed(change,
+                &change->current); // retention took the record; the packet as it is has to do
     else
         refuse_rc(change, rc);
 }

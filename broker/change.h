@@ -1,10 +1,13 @@
-// One change of one packet: load, decide, append on condition, and again when somebody else was first.
+// One change of one packet: load, decide, append on condition, and again when somebody else was
+// first.
 //
 // This is where "exactly once" is made, so it stands in one place:
 //   - a create with an idempotency key has an id derived from the key, so a repeat meets the first;
-//   - every record names the packet's last changes, so a repeated command, or an append whose answer
+//   - every record names the packet's last changes, so a repeated command, or an append whose
+//   answer
 //     was lost, finds its own work and is answered with the very record it made;
-//   - everything else is decided by the server: an append is taken only if the packet is still as it
+//   - everything else is decided by the server: an append is taken only if the packet is still as
+//   it
 //     was when the decision was made.
 #ifndef BROKER_CHANGE_H
 #define BROKER_CHANGE_H
@@ -17,22 +20,23 @@
 
 struct change_spec {
     const char *tenant;
-    const char *key_id;           // the credential it is done with
-    const char *verb;             // tells requests that look alike apart, for the idempotency key
-    const char *packet_id;        // NULL: a create; the id is made here
-    const char *idempotency_key;  // NULL: none
-    uint64_t if_match;            // sequence the packet must have; 0: any
+    const char *key_id;          // the credential it is done with
+    const char *verb;            // tells requests that look alike apart, for the idempotency key
+    const char *packet_id;       // NULL: a create; the id is made here
+    const char *idempotency_key; // NULL: none
+    uint64_t if_match;           // sequence the packet must have; 0: any
     decide_fn decide;
     const ProtobufCMessage *request; // checked
 };
 
-// Loop thread, exactly once. RC_OK: stored is the record this command made, now or when it was first
-// given. RC_REFUSED: problem says why; nothing was changed by this command, except with
+// Loop thread, exactly once. RC_OK: stored is the record this command made, now or when it was
+// first given. RC_REFUSED: problem says why; nothing was changed by this command, except with
 // PROBLEM_OUTCOME_UNKNOWN, which says so.
 typedef void (*change_done_fn)(void *ctx, enum rc rc, const struct stored *stored,
                                const struct problem *problem);
 
-// spec and everything it points to must live as long as the arena, and the arena until done is called.
+// spec and everything it points to must live as long as the arena, and the arena until done is
+// called.
 void change_run(struct store *store, const struct change_spec *spec, struct arena *arena,
                 change_done_fn done, void *ctx);
 

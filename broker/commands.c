@@ -79,7 +79,7 @@ void command_load(struct command *command, struct store *store, Text packet_id)
         refuse_missing_id(command);
         return;
     }
-    *load = (struct load_command){command,
-                                  arena_copy(command->arena, packet_id.data, packet_id.len)};
+    *load =
+        (struct load_command){command, arena_copy(command->arena, packet_id.data, packet_id.len)};
     store_load(store, command->tenant, load->packet_id, command->arena, on_loaded, load);
 }

@@ -5,8 +5,8 @@
 #include "broker/service.h"
 
 // Changes a packet as the command asks and answers with the packet as the change left it.
-// packet_id: the command's own field, Text with len 0 when it was not sent: refused. create: the packet
-// is made by this command, packet_id is ignored.
+// packet_id: the command's own field, Text with len 0 when it was not sent: refused. create: the
+// packet is made by this command, packet_id is ignored.
 void command_change(struct command *command, struct store *store, const char *verb, Text packet_id,
                     bool create, decide_fn decide);
 

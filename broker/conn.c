@@ -1,8 +1,8 @@
 // The connection to NATS: libnats on libuv, with a hand-over from its delivery thread to the loop.
 //
 // A message waits in a list under a mutex until the loop is woken; the loop takes the whole list at
-// once. A subscription that has been given up may still have messages in that list: it is freed only
-// after libnats has promised to deliver no more and the list has been emptied.
+// once. A subscription that has been given up may still have messages in that list: it is freed
+// only after libnats has promised to deliver no more and the list has been emptied.
 #include "broker/conn.h"
 
 #include "broker/base/log.h"
@@ -20,10 +20,8 @@
 #define LISTENERS_MAX 8
 #define SERVERS_MAX 16
 #define RECONNECT_WAIT_MS 100
+#define LIBRARY_WAIT_MS 1000
 #define PING_INTERVAL_MS 5000 // two missed answers end a connection that has silently died
-#define CLOSE_WAIT_MS 2000
-
-static int open_count; // connections of this process; the last one takes libnats' threads with it
 
 struct msg {
     natsMsg *nats;
@@ -48,6 +46,7 @@ struct listener {
 struct conn {
     uv_loop_t *loop;
     uv_async_t wake;
+    uv_work_t close_work;
     natsConnection *nats;
     natsOptions *options;
     struct listener listeners[LISTENERS_MAX];
@@ -55,8 +54,12 @@ struct conn {
     void (*on_lost)(void *ctx);
     void *lost_ctx;
     size_t max_payload;
-    size_t draining;
-    bool up; // loop thread's view
+    size_t subscriptions; // that libnats may still deliver to
+    size_t draining;      // those of them that were drained
+    bool up;              // loop thread's view
+    bool closing;
+    bool closed;   // libnats has said that it is through with the connection
+    bool released; // and natsConnection_Close has returned
 
     uv_mutex_t mutex; // guards what follows
     struct msg *first;
@@ -225,6 +228,25 @@ static void on_nats_error(natsConnection *nats, natsSubscription *sub, natsStatu
     log_warn("nats.error", "error=\"%s\"", text);
 }
 
+static void on_wake_closed(uv_handle_t *handle)
+{
+    struct conn *conn = handle->data;
+
+    natsConnection_Destroy(conn->nats);
+    natsOptions_Destroy(conn->options);
+    uv_mutex_destroy(&conn->mutex);
+    free(conn);
+}
+
+// libnats' threads call back until it has said that the connection is closed and every subscription
+// is complete; only then can what they call back into go.
+static void close_if_quiet(struct conn *conn)
+{
+    if (conn->closing && conn->closed && conn->released && conn->subscriptions == 0 &&
+        !uv_is_closing((uv_handle_t *)&conn->wake))
+        uv_close((uv_handle_t *)&conn->wake, on_wake_closed);
+}
+
 static void tell_listeners(struct conn *conn, bool up)
 {
     if (conn->up == up)
@@ -264,7 +286,7 @@ static void on_wake(uv_async_t *wake)
     while (msg != NULL) {
         struct msg *next = msg->next;
 
-        if (!msg->sub->closed)
+        if (!msg->sub->closed && !conn->closing)
             msg->sub->on_message(msg->sub->ctx, msg);
         msg_free(msg);
         msg = next;
@@ -275,11 +297,14 @@ static void on_wake(uv_async_t *wake)
     for (size_t i = 0; i < finished_count; i++) {
         if (finished[i]->draining)
             conn->draining--;
+        conn->subscriptions--;
         natsSubscription_Destroy(finished[i]->nats);
         free(finished[i]);
     }
+    conn->closed = conn->closed || lost;
     if (lost && conn->on_lost != NULL)
         conn->on_lost(conn->lost_ctx);
+    close_if_quiet(conn);
 }
 
 // --- opening -------------------------------------------------------------------------------------
@@ -364,7 +389,6 @@ enum rc conn_open(struct conn **out, uv_loop_t *loop, const struct conn_config *
     if (conn == NULL)
         abort();
     conn->loop = loop;
-    open_count++;
     natsLibuv_Init();
     natsLibuv_SetThreadLocalLoop(loop);
     if (uv_mutex_init(&conn->mutex) != 0 || uv_async_init(loop, &conn->wake, on_wake) != 0)
@@ -389,23 +413,21 @@ enum rc conn_open(struct conn **out, uv_loop_t *loop, const struct conn_config *
     return RC_OK;
 }
 
-static void on_wake_closed(uv_handle_t *handle)
+// natsConnection_Close flushes, and waits for the loop to have done so: not on the loop's own thread.
+static void close_elsewhere(uv_work_t *work)
 {
-    struct conn *conn = handle->data;
-    struct msg *msg = conn->first;
+    struct conn *conn = work->data;
 
-    while (msg != NULL) {
-        struct msg *next = msg->next;
+    natsConnection_Close(conn->nats);
+}
 
-        msg_free(msg);
-        msg = next;
-    }
-    for (size_t i = 0; i < conn->finished_count; i++) {
-        natsSubscription_Destroy(conn->finished[i]->nats);
-        free(conn->finished[i]);
-    }
-    uv_mutex_destroy(&conn->mutex);
-    free(conn);
+static void on_close_returned(uv_work_t *work, int status)
+{
+    struct conn *conn = work->data;
+
+    (void)status;
+    conn->released = true;
+    close_if_quiet(conn);
 }
 
 void conn_close(struct conn *conn)
@@ -414,12 +436,22 @@ void conn_close(struct conn *conn)
         return;
     conn->listener_count = 0;
     conn->on_lost = NULL;
-    natsConnection_Destroy(conn->nats);
-    natsOptions_Destroy(conn->options);
-    // libnats' threads may still be about to call us; without them the wake-up can go.
-    if (--open_count == 0)
-        nats_CloseAndWait(CLOSE_WAIT_MS);
-    uv_close((uv_handle_t *)&conn->wake, on_wake_closed);
+    conn->closing = true;
+    if (conn->nats == NULL) {
+        conn->closed = true;
+        conn->released = true;
+        close_if_quiet(conn);
+        return;
+    }
+    conn->close_work.data = conn;
+    if (uv_queue_work(conn->loop, &conn->close_work, close_elsewhere, on_close_returned) != 0)
+        abort();
+}
+
+void conn_library_close(void)
+{
+    // Without this the library waits for its threads when the process exits, by sleeping.
+    nats_CloseAndWait(LIBRARY_WAIT_MS);
 }
 
 bool conn_is_up(const struct conn *conn)
@@ -478,6 +510,7 @@ enum rc conn_subscribe(struct subscription **out, struct conn *conn, const char 
         free(sub);
         return RC_IO;
     }
+    conn->subscriptions++;
     *out = sub;
     return RC_OK;
 }
@@ -512,7 +545,8 @@ size_t conn_draining(const struct conn *conn)
 }
 
 enum rc conn_publish(struct conn *conn, const char *subject, const char *reply,
-                     const struct header *headers, size_t header_count, const void *data, size_t len)
+                     const struct header *headers, size_t header_count, const void *data,
+                     size_t len)
 {
     natsMsg *msg = NULL;
     natsStatus s;

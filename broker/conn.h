@@ -1,7 +1,7 @@
 // The connection to NATS, on a libuv loop.
 //
-// libnats delivers on its own thread; conn hands every message over to the loop's thread, so that all
-// code above it runs on one thread and needs no locks.
+// libnats delivers on its own thread; conn hands every message over to the loop's thread, so that
+// all code above it runs on one thread and needs no locks.
 #ifndef BROKER_CONN_H
 #define BROKER_CONN_H
 
@@ -41,6 +41,9 @@ enum rc conn_open(struct conn **conn, uv_loop_t *loop, const struct conn_config 
 
 // Closes. NULL is allowed. The loop must run once more afterwards for its handles to go.
 void conn_close(struct conn *conn);
+
+// Ends the client library's own threads, once every connection has gone: for the end of main.
+void conn_library_close(void);
 
 bool conn_is_up(const struct conn *conn);
 

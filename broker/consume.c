@@ -2,9 +2,9 @@
 //
 // A server-side consumer lives until something goes wrong and is then made anew; it acknowledges
 // nothing, because what counts as read is known to the reader alone (the audit worker keeps it in
-// Postgres). Every message names the consumer it comes from and its number there, so a leftover of an
-// earlier consumer or a gap is noticed. The C client's own fetch calls are not used: they block, and
-// those of libnats before 3.9 can overflow the heap.
+// Postgres). Every message names the consumer it comes from and its number there, so a leftover of
+// an earlier consumer or a gap is noticed. The C client's own fetch calls are not used: they block,
+// and those of libnats before 3.9 can overflow the heap.
 //
 // Credit: outstanding (asked for, not delivered) + held (delivered, not released) <= window.
 #include "broker/consume.h"
@@ -108,8 +108,9 @@ static void pull(struct consumer *consumer)
     (void)snprintf(subject, sizeof subject, "$JS.API.CONSUMER.MSG.NEXT.%s.%s",
                    consumer->config->stream, consumer->name);
     (void)snprintf(reply, sizeof reply, "%s.%" PRIu64, consumer->inbox, ++consumer->pull);
-    len = snprintf(body, sizeof body, "{\"batch\":%u,\"expires\":%d000000,\"idle_heartbeat\":%d000000}",
-                   batch, EXPIRES_MS, HEARTBEAT_MS);
+    len = snprintf(body, sizeof body,
+                   "{\"batch\":%u,\"expires\":%d000000,\"idle_heartbeat\":%d000000}", batch,
+                   EXPIRES_MS, HEARTBEAT_MS);
     if (conn_publish(consumer->conn, subject, reply, NULL, 0, body, (size_t)len) == RC_OK)
         consumer->outstanding += batch;
     else
@@ -133,11 +134,13 @@ static void on_control(struct consumer *consumer, struct msg *msg, int status)
         return;
     case 404:
     case 408: // the pull is over
-        consumer->outstanding -= unused < consumer->outstanding ? (uint32_t)unused : consumer->outstanding;
+        consumer->outstanding -=
+            unused < consumer->outstanding ? (uint32_t)unused : consumer->outstanding;
         pull(consumer);
         return;
     default:
-        start_again(consumer, status == 409 ? "the server ended it" : "the server does not know it");
+        start_again(consumer,
+                    status == 409 ? "the server ended it" : "the server does not know it");
     }
 }
 
@@ -238,8 +241,8 @@ static void write_config(const struct consumer *consumer, struct buf *out)
                config->filter);
 }
 
-// The value of a string or number member of the server's answer, whose names we know to be unique up to
-// there. The answer is the server's own.
+// The value of a string or number member of the server's answer, whose names we know to be unique
+// up to there. The answer is the server's own.
 static const char *member(const char *answer, const char *name)
 {
     const char *at = strstr(answer, name);
@@ -294,8 +297,8 @@ static void ask(struct consumer *consumer, const char *verb, const struct buf *b
                               .ctx = consumer};
 
     if (config->durable != NULL)
-        (void)snprintf(subject, sizeof subject, "$JS.API.CONSUMER.%s.%s.%s",
-                       verb, config->stream, config->durable);
+        (void)snprintf(subject, sizeof subject, "$JS.API.CONSUMER.%s.%s.%s", verb, config->stream,
+                       config->durable);
     else
         (void)snprintf(subject, sizeof subject, "$JS.API.CONSUMER.%s.%s", verb, config->stream);
     consumer->in_flight = true;
@@ -370,10 +373,8 @@ struct consumer *consumer_open(struct requests *requests, struct conn *conn, uv_
 
     if (consumer == NULL)
         abort();
-    *consumer = (struct consumer){.requests = requests,
-                                  .conn = conn,
-                                  .config = config,
-                                  .last_sequence = config->start_after};
+    *consumer = (struct consumer){
+        .requests = requests, .conn = conn, .config = config, .last_sequence = config->start_after};
     random_bytes(random, sizeof random);
     hex_format(hex, random, sizeof random);
     (void)snprintf(consumer->inbox, sizeof consumer->inbox, "_INBOX.%s.%s", config->inbox, hex);

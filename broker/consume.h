@@ -1,8 +1,9 @@
-// Following a stream in order: the other of the two shapes of a worker, and how buckets are watched.
+// Following a stream in order: the other of the two shapes of a worker, and how buckets are
+// watched.
 //
-// Messages are pulled, so that a reader is never given more than it has asked for. If the server loses
-// the consumer or the connection breaks, it is made anew behind the last message that was seen; nothing
-// is skipped, and nothing is delivered twice to one reader.
+// Messages are pulled, so that a reader is never given more than it has asked for. If the server
+// loses the consumer or the connection breaks, it is made anew behind the last message that was
+// seen; nothing is skipped, and nothing is delivered twice to one reader.
 #ifndef BROKER_CONSUME_H
 #define BROKER_CONSUME_H
 
@@ -22,13 +23,14 @@ struct delivery {
 };
 
 struct consumer_config {
-    const char *inbox;    // name of this program
+    const char *inbox; // name of this program
     const char *stream;
-    const char *filter;   // subject, may have wildcards
-    const char *durable;  // name under which operators see it and its lag; NULL: none, it is short-lived
+    const char *filter; // subject, may have wildcards
+    const char
+        *durable; // name under which operators see it and its lag; NULL: none, it is short-lived
     enum consume_from from;
     uint64_t start_after;
-    uint32_t window;      // messages that may be delivered and not yet released
+    uint32_t window; // messages that may be delivered and not yet released
 
     // Loop thread. msg is borrowed for the length of the call.
     void (*on_message)(void *ctx, struct msg *msg, const struct delivery *delivery);

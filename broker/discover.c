@@ -50,9 +50,11 @@ static const char *answer_type(const char *subject, const char **verb)
     static const struct {
         const char *verb;
         const char *type;
-    } table[] = {{"PING", TYPE_PREFIX "ping_response"},
-                 {"INFO", TYPE_PREFIX "info_response"},
-                 {"STATS", TYPE_PREFIX "stats_response"}};
+    } table[] = {
+        {"PING",  TYPE_PREFIX "ping_response" },
+        {"INFO",  TYPE_PREFIX "info_response" },
+        {"STATS", TYPE_PREFIX "stats_response"}
+    };
 
     for (size_t i = 0; i < sizeof table / sizeof table[0]; i++) {
         size_t len = strlen(table[i].verb);

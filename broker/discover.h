@@ -8,7 +8,8 @@
 struct discover;
 
 // name, help: borrowed for as long as it is open.
-enum rc discover_open(struct discover **discover, struct conn *conn, const char *name, const char *help) MUST_CHECK;
+enum rc discover_open(struct discover **discover, struct conn *conn, const char *name,
+                      const char *help) MUST_CHECK;
 
 // NULL is allowed.
 void discover_close(struct discover *discover);

@@ -19,8 +19,8 @@ enum metric_type {
 struct metric *metric_create(enum metric_type type, const char *name, const char *help,
                              const char *labels, const double *bounds, size_t bound_count);
 
-// values: label values separated by '\x1f', "" for none. The number of different ones must be bounded
-// by us, never by a client; beyond 1,000 they are counted under "other".
+// values: label values separated by '\x1f', "" for none. The number of different ones must be
+// bounded by us, never by a client; beyond 1,000 they are counted under "other".
 void metric_add(struct metric *metric, const char *values, double amount);
 void metric_set(struct metric *metric, const char *values, double value);
 void metric_observe(struct metric *metric, const char *values, double value);

@@ -1,8 +1,8 @@
 // The table of requests that wait for an answer.
 //
-// A slot is named by its index and a generation, so that a late answer to a request that has timed out
-// finds nothing. Deadlines are looked at every TICK_MS while anything waits; when nothing does, no
-// timer runs.
+// A slot is named by its index and a generation, so that a late answer to a request that has timed
+// out finds nothing. Deadlines are looked at every TICK_MS while anything waits; when nothing does,
+// no timer runs.
 #include "broker/request.h"
 
 #include "broker/base/buf.h"
@@ -125,7 +125,8 @@ static struct slot *find(struct requests *requests, const char *subject)
 }
 
 // Parts come in order, each marked "<number>/<count>" (one publisher, one subject, one connection).
-static void take_part(struct requests *requests, struct slot *slot, struct msg *msg, const char *mark)
+static void take_part(struct requests *requests, struct slot *slot, struct msg *msg,
+                      const char *mark)
 {
     char *end;
     unsigned long number = strtoul(mark, &end, 10);

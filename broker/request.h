@@ -10,9 +10,10 @@
 struct requests;
 
 // Loop thread, exactly once per request. reply is borrowed, and NULL unless rc is RC_OK.
-// An answer in parts is handed over whole. RC_TOO_LARGE: the whole is more than REPLY_BYTES_MAX, or the
-// request more than the server takes. RC_TIMEOUT: no answer in time. RC_UNAVAILABLE: nobody takes such requests, the connection broke while
-// waiting, or nothing was sent. After RC_TIMEOUT and a broken connection the outcome is unknown.
+// An answer in parts is handed over whole. RC_TOO_LARGE: the whole is more than REPLY_BYTES_MAX, or
+// the request more than the server takes. RC_TIMEOUT: no answer in time. RC_UNAVAILABLE: nobody
+// takes such requests, the connection broke while waiting, or nothing was sent. After RC_TIMEOUT
+// and a broken connection the outcome is unknown.
 typedef void (*request_done_fn)(void *ctx, enum rc rc, struct msg *reply);
 
 #define REPLY_BYTES_MAX (256 * 1024 * 1024)

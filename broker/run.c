@@ -40,7 +40,8 @@ static const struct cfg_key common_keys[] = {
     CFG_STR(struct settings, log_level, "HR_LOG_LEVEL", "info", "debug, info, warn or error"),
     CFG_STR(struct settings, log_format, "HR_LOG_FORMAT", "text", "text or json"),
     CFG_STR(struct settings, health_listen, "HR_HEALTH_LISTEN", "",
-            "where /healthz, /readyz and /metrics are served: host:port, or unix:/path; empty: nowhere"),
+            "where /healthz, /readyz and /metrics are served: host:port, or unix:/path; empty: "
+            "nowhere"),
     CFG_I64(struct settings, replicas, "HR_STREAM_REPLICAS", "1", 1, 5,
             "copies that NATS keeps of every stream"),
     CFG_END,
@@ -59,8 +60,8 @@ struct run {
     struct web_config health_config;
     struct web *health;
     int64_t drain_deadline_ns;
-    bool opened;   // spec->open was called
-    bool is_open;  // and succeeded
+    bool opened;  // spec->open was called
+    bool is_open; // and succeeded
     bool draining;
     int status;
 };
@@ -130,7 +131,8 @@ static void on_health(void *ctx, struct web_request *request)
         struct buf out = {0};
 
         metrics_write(&out);
-        respond_text(request, 200, "text/plain; version=0.0.4; charset=utf-8", buf_text(&out), out.len);
+        respond_text(request, 200, "text/plain; version=0.0.4; charset=utf-8", buf_text(&out),
+                     out.len);
         buf_fini(&out);
     } else {
         respond_text(request, 404, "text/plain", "not found\n", 10);
@@ -300,7 +302,8 @@ static int read_arguments(int argc, char **argv, const struct run_spec *spec)
             cfg_markdown(spec->keys, stdout);
         return EXIT_SUCCESS;
     }
-    (void)fprintf(stderr, "%s: takes no arguments but --help; it is configured by the environment\n",
+    (void)fprintf(stderr,
+                  "%s: takes no arguments but --help; it is configured by the environment\n",
                   spec->name);
     return EXIT_BAD_CONFIG;
 }
@@ -353,6 +356,7 @@ int run_program(int argc, char **argv, const struct run_spec *spec, void *app)
         run_give_up(&run, rc);
     uv_run(&run.loop, UV_RUN_DEFAULT);
     (void)uv_loop_close(&run.loop);
+    conn_library_close();
     log_info("run.stopped", "status=%d", run.status);
     return run.status;
 }

@@ -1,8 +1,8 @@
 // The one main loop: start, health, metrics, drain.
 //
 // A program fills a run_spec and calls run_program from main. On the way up: configuration, NATS,
-// topology, the program's own open; then ready. On SIGTERM or SIGINT: not ready, nothing new is taken,
-// what is in hand is finished (at most DRAIN_MS), the program's own close, exit 0.
+// topology, the program's own open; then ready. On SIGTERM or SIGINT: not ready, nothing new is
+// taken, what is in hand is finished (at most DRAIN_MS), the program's own close, exit 0.
 #ifndef BROKER_RUN_H
 #define BROKER_RUN_H
 
@@ -14,10 +14,10 @@
 struct run;
 
 struct run_spec {
-    const char *name;            // of the program, in logs and in its reply subjects
-    const char *summary;         // one line for --help
-    const struct cfg_key *keys;  // of the program's own settings, for app
-    bool creates_topology;       // false: waits until somebody else has
+    const char *name;           // of the program, in logs and in its reply subjects
+    const char *summary;        // one line for --help
+    const struct cfg_key *keys; // of the program's own settings, for app
+    bool creates_topology;      // false: waits until somebody else has
 
     // Loop thread. open may fail; close is then called all the same.
     enum rc (*open)(void *app, struct run *run);
@@ -41,8 +41,8 @@ struct requests *run_requests(struct run *run);
 struct store *run_store(struct run *run);
 const char *run_name(const struct run *run);
 
-// Ends the program with exit status 1, or 2 for RC_CONFIG, after the usual drain; the reason has been
-// logged by the caller.
+// Ends the program with exit status 1, or 2 for RC_CONFIG, after the usual drain; the reason has
+// been logged by the caller.
 void run_give_up(struct run *run, enum rc rc);
 
 #endif

@@ -54,7 +54,8 @@ struct service {
     struct metric *seconds;
 };
 
-static const double latency_bounds[] = {.0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5};
+static const double latency_bounds[] = {.0005, .001, .0025, .005, .01, .025, .05,
+                                        .1,    .25,  .5,    1,    2.5, 5};
 
 // --- work items ----------------------------------------------------------------------------------
 
@@ -85,7 +86,8 @@ static void work_done(struct work *work, unsigned status)
     char labels[160];
     double seconds = (double)(clock_now_ns() - work->start_ns) / 1e9;
 
-    (void)snprintf(labels, sizeof labels, "%s\x1f%s\x1f%u", work->spec->noun, work->spec->verb, status);
+    (void)snprintf(labels, sizeof labels, "%s\x1f%s\x1f%u", work->spec->noun, work->spec->verb,
+                   status);
     metric_add(service->requests, labels, 1);
     (void)snprintf(labels, sizeof labels, "%s\x1f%s", work->spec->noun, work->spec->verb);
     metric_observe(service->seconds, labels, seconds);
@@ -308,8 +310,8 @@ static void on_ping(void *ctx, struct command *command)
     pong->has_worker = true;
     pong->worker = text_of(service->config->name);
     pong->has_ready = true;
-    pong->ready = service->config->ready == NULL ||
-                  service->config->ready(service->config->ctx, &reason);
+    pong->ready =
+        service->config->ready == NULL || service->config->ready(service->config->ctx, &reason);
     pong->has_reason = reason != NULL;
     if (reason != NULL)
         pong->reason = text_of(reason);
@@ -345,9 +347,9 @@ enum rc service_open(struct service **out, struct conn *conn, const struct servi
     service->config = config;
     service->requests = metric_create(METRIC_COUNTER, "handoffrail_commands_total",
                                       "Commands answered, by outcome", "noun,verb,status", NULL, 0);
-    service->seconds = metric_create(METRIC_HISTOGRAM, "handoffrail_command_seconds",
-                                     "From a command's arrival to its answer", "noun,verb",
-                                     latency_bounds, sizeof latency_bounds / sizeof latency_bounds[0]);
+    service->seconds = metric_create(
+        METRIC_HISTOGRAM, "handoffrail_command_seconds", "From a command's arrival to its answer",
+        "noun,verb", latency_bounds, sizeof latency_bounds / sizeof latency_bounds[0]);
     service->ping = (struct command_spec){config->name, "ping", &hr__empty__descriptor, on_ping};
     for (size_t i = 0; i < config->command_count && rc == RC_OK; i++)
         rc = listen_to(service, &config->commands[i]);

@@ -2,7 +2,8 @@
 //
 // Requests to hr.v1.cmd.<tenant>.<key>.<noun>.<verb> arrive through a queue group, so any number of
 // copies share them. Payloads are protobuf, or JSON with the header Content-Type: application/json,
-// and are answered in kind. A request whose reply subject is not in the caller's own inbox is dropped.
+// and are answered in kind. A request whose reply subject is not in the caller's own inbox is
+// dropped.
 #ifndef BROKER_SERVICE_H
 #define BROKER_SERVICE_H
 
@@ -42,7 +43,8 @@ struct service_config {
 };
 
 // config and what it points to must outlive the service.
-enum rc service_open(struct service **service, struct conn *conn, const struct service_config *config) MUST_CHECK;
+enum rc service_open(struct service **service, struct conn *conn,
+                     const struct service_config *config) MUST_CHECK;
 
 // Takes no more requests; those in hand go on.
 void service_drain(struct service *service);

@@ -1,7 +1,7 @@
 // Packet records over JetStream's request/reply interface.
 //
-// The C client's own JetStream calls block or need a thread each; a direct get and an append are one
-// message and one answer, so plain requests do.
+// The C client's own JetStream calls block or need a thread each; a direct get and an append are
+// one message and one answer, so plain requests do.
 #include "broker/store.h"
 
 #include "broker/base/log.h"
@@ -189,8 +189,8 @@ static void on_appended(void *ctx, enum rc rc, struct msg *reply)
     append.done(append.ctx, rc, sequence);
 }
 
-void store_append(struct store *store, const char *tenant, const char *packet_id,
-                  uint64_t expected, const void *data, size_t len, store_appended_fn done, void *ctx)
+void store_append(struct store *store, const char *tenant, const char *packet_id, uint64_t expected,
+                  const void *data, size_t len, store_appended_fn done, void *ctx)
 {
     char subject[SUBJECT_BYTES];
     char condition[24];

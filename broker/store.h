@@ -17,9 +17,9 @@ struct stored {
 // RC_TIMEOUT, RC_UNAVAILABLE: NATS does not answer.
 typedef void (*store_loaded_fn)(void *ctx, enum rc rc, const struct stored *stored);
 
-// Loop thread, exactly once. RC_OK: sequence is that of the new record. RC_CONFLICT: the last record of
-// the packet is not the expected one. RC_TIMEOUT, RC_UNAVAILABLE: it may or may not have been stored;
-// appending the same bytes under the same condition again is safe and finds out.
+// Loop thread, exactly once. RC_OK: sequence is that of the new record. RC_CONFLICT: the last
+// record of the packet is not the expected one. RC_TIMEOUT, RC_UNAVAILABLE: it may or may not have
+// been stored; appending the same bytes under the same condition again is safe and finds out.
 // RC_IO: the stream refuses, for example because its disk is full; logged.
 typedef void (*store_appended_fn)(void *ctx, enum rc rc, uint64_t sequence);
 
@@ -37,8 +37,7 @@ void store_load_at(struct store *store, const char *tenant, const char *packet_i
 
 // expected: sequence of the packet's last record, 0: the packet must not exist. data is sent before
 // the return.
-void store_append(struct store *store, const char *tenant, const char *packet_id,
-                  uint64_t expected, const void *data, size_t len, store_appended_fn done,
-                  void *ctx);
+void store_append(struct store *store, const char *tenant, const char *packet_id, uint64_t expected,
+                  const void *data, size_t len, store_appended_fn done, void *ctx);
 
 #endif

@@ -38,7 +38,8 @@ void subject_packet(char subject[SUBJECT_BYTES], const char *tenant, const char 
 void subject_command(char subject[SUBJECT_BYTES], const char *tenant, const char *key,
                      const char *noun, const char *verb)
 {
-    int len = snprintf(subject, SUBJECT_BYTES, COMMAND_PREFIX "%s.%s.%s.%s", tenant, key, noun, verb);
+    int len =
+        snprintf(subject, SUBJECT_BYTES, COMMAND_PREFIX "%s.%s.%s.%s", tenant, key, noun, verb);
 
     assert(len > 0 && len < SUBJECT_BYTES);
 }

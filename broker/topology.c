@@ -2,8 +2,8 @@
 // stands on: that a conditional append is accepted once.
 //
 // A clustered nats-server before 2.11 accepts several appends under the same condition (measured:
-// 18,351 of 243,256). Such a server says in its stream info that it is clustered and does not say in
-// its account info which API level it has.
+// 18,351 of 243,256). Such a server says in its stream info that it is clustered and does not say
+// in its account info which API level it has.
 #include "broker/topology.h"
 
 #include "broker/base/buf.h"
@@ -118,9 +118,10 @@ static bool answer_has(const char *answer, const char *word)
 
 static void refuse_server(struct ensure *ensure)
 {
-    log_error("topology.server_too_old",
-              "reason=\"this nats-server is clustered and older than 2.11: it can accept two claims of "
-              "one packet; use 2.11 or newer, or a single server\"");
+    log_error(
+        "topology.server_too_old",
+        "reason=\"this nats-server is clustered and older than 2.11: it can accept two claims of "
+        "one packet; use 2.11 or newer, or a single server\"");
     finish(ensure, RC_CONFIG);
 }
 

@@ -1,8 +1,8 @@
 // libmicrohttpd's external event loop, driven by libuv.
 //
 // libmicrohttpd keeps its sockets in an epoll set of its own; that set is one descriptor for libuv.
-// A request without an answer is suspended; web_respond resumes it, which wakes that same descriptor,
-// and the answer is queued when libmicrohttpd comes by again.
+// A request without an answer is suspended; web_respond resumes it, and the answer is queued at the
+// next turn of the loop.
 #include "broker/web.h"
 
 #include "broker/base/buf.h"
@@ -196,7 +196,8 @@ const char *web_query(const struct web_request *request, const char *name)
 {
     struct find_last find = {name, NULL};
 
-    (void)MHD_get_connection_values(request->connection, MHD_GET_ARGUMENT_KIND, on_parameter, &find);
+    (void)MHD_get_connection_values(request->connection, MHD_GET_ARGUMENT_KIND, on_parameter,
+                                    &find);
     return find.value;
 }
 
@@ -221,13 +222,17 @@ void web_respond(struct web_request *request, unsigned status, const struct head
     if (request->response == NULL)
         abort();
     for (size_t i = 0; i < header_count; i++) {
-        if (MHD_add_response_header(request->response, headers[i].name, headers[i].value) != MHD_YES)
+        if (MHD_add_response_header(request->response, headers[i].name, headers[i].value) !=
+            MHD_YES)
             log_warn("web.header", "name=%s", headers[i].name);
     }
     if (request->handed_over)
         request->web->in_hand--;
-    if (request->suspended)
+    if (request->suspended) {
         MHD_resume_connection(request->connection);
+        // Nobody wakes libmicrohttpd for this when it has no thread of its own.
+        uv_timer_start(&request->web->timer, on_timer, 0, 0);
+    }
 }
 
 // --- libmicrohttpd's callbacks -------------------------------------------------------------------
@@ -317,7 +322,8 @@ static void on_completed(void *ctx, struct MHD_Connection *connection, void **co
     (void)code;
     if (request == NULL)
         return;
-    // A suspended connection is not watched, so a client that goes away is noticed after the answer.
+    // A suspended connection is not watched, so a client that goes away is noticed after the
+    // answer.
     assert(!request->handed_over || request->responded);
     if (request->response != NULL)
         MHD_destroy_response(request->response);
@@ -366,7 +372,8 @@ static int listen_address(const struct addrinfo *info)
 
 static int listen_tcp(struct web *web, const char *listen_on)
 {
-    const struct addrinfo hints = {.ai_flags = AI_PASSIVE | AI_NUMERICSERV, .ai_socktype = SOCK_STREAM};
+    const struct addrinfo hints = {.ai_flags = AI_PASSIVE | AI_NUMERICSERV,
+                                   .ai_socktype = SOCK_STREAM};
     struct sockaddr_storage bound;
     socklen_t bound_len = sizeof bound;
     struct addrinfo *info = NULL;
@@ -423,11 +430,11 @@ enum rc web_open(struct web **out, uv_loop_t *loop, const struct web_config *con
         free(web);
         return RC_CONFIG;
     }
-    web->daemon = MHD_start_daemon(
-        MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME, 0, NULL, NULL, on_access, web,
-        MHD_OPTION_LISTEN_SOCKET, fd, MHD_OPTION_NOTIFY_COMPLETED, on_completed, web,
-        MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)IDLE_SECONDS, MHD_OPTION_CONNECTION_LIMIT,
-        (unsigned)CONNECTIONS_MAX, MHD_OPTION_END);
+    web->daemon =
+        MHD_start_daemon(MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME, 0, NULL, NULL, on_access, web,
+                         MHD_OPTION_LISTEN_SOCKET, fd, MHD_OPTION_NOTIFY_COMPLETED, on_completed,
+                         web, MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)IDLE_SECONDS,
+                         MHD_OPTION_CONNECTION_LIMIT, (unsigned)CONNECTIONS_MAX, MHD_OPTION_END);
     info = web->daemon != NULL ? MHD_get_daemon_info(web->daemon, MHD_DAEMON_INFO_EPOLL_FD) : NULL;
     if (info == NULL) {
         log_error("web.start", "address=%s error=\"libmicrohttpd did not start\"", config->listen);

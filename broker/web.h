@@ -1,7 +1,7 @@
 // An HTTP server on the libuv loop: libmicrohttpd without threads of its own.
 //
-// A request is handed over once its whole body is there, and may be answered at once or later; until
-// then its connection costs nothing.
+// A request is handed over once its whole body is there, and may be answered at once or later;
+// until then its connection costs nothing.
 #ifndef BROKER_WEB_H
 #define BROKER_WEB_H
 
@@ -42,7 +42,8 @@ void web_close(struct web *web);
 // All of these live as long as the request.
 const char *web_method(const struct web_request *request);
 const char *web_path(const struct web_request *request); // decoded, without the query
-const char *web_header(const struct web_request *request, const char *name); // NULL: absent; any case
+const char *web_header(const struct web_request *request,
+                       const char *name); // NULL: absent; any case
 const void *web_body(const struct web_request *request, size_t *len);
 struct arena *web_arena(struct web_request *request);
 const char *web_peer(struct web_request *request); // the client's address, "unix" for a Unix socket

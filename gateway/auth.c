@@ -54,7 +54,8 @@ static enum rc identify(struct exchange *exchange, const char *text, struct prob
     if (key == NULL)
         return problem_set(problem, exchange->arena, PROBLEM_KEY_INVALID, "Invalid API key");
     if (key->revoked)
-        return problem_set(problem, exchange->arena, PROBLEM_KEY_REVOKED, "API key has been revoked");
+        return problem_set(problem, exchange->arena, PROBLEM_KEY_REVOKED,
+                           "API key has been revoked");
     caller->tenant = arena_copy(exchange->arena, key->tenant, strlen(key->tenant));
     caller->key_id = arena_copy(exchange->arena, key->id, strlen(key->id));
     caller->role = (int)auth_role(key->role);
@@ -67,7 +68,8 @@ enum rc auth_check(struct exchange *exchange, enum role minimum, struct problem 
     enum rc rc;
 
     if (text == NULL || *text == '\0')
-        return problem_set(problem, exchange->arena, PROBLEM_KEY_MISSING, "Missing X-API-Key header");
+        return problem_set(problem, exchange->arena, PROBLEM_KEY_MISSING,
+                           "Missing X-API-Key header");
     if (strlen(text) > KEY_BYTES_MAX)
         return problem_set(problem, exchange->arena, PROBLEM_KEY_INVALID, "Invalid API key");
     rc = identify(exchange, text, problem);
@@ -76,6 +78,7 @@ enum rc auth_check(struct exchange *exchange, enum role minimum, struct problem 
     if (exchange->caller.role < (int)minimum)
         return problem_set(problem, exchange->arena, PROBLEM_FORBIDDEN,
                            "Insufficient permissions. Required role: %s, current role: %s",
-                           auth_role_name(minimum), auth_role_name((enum role)exchange->caller.role));
+                           auth_role_name(minimum),
+                           auth_role_name((enum role)exchange->caller.role));
     return RC_OK;
 }

@@ -14,7 +14,8 @@ enum role {
 
 // Fills exchange->caller from the header X-API-Key. minimum: what the route asks for.
 // RC_REFUSED: *problem says why; it does not tell whether a wrong key resembles a right one.
-enum rc auth_check(struct exchange *exchange, enum role minimum, struct problem *problem) MUST_CHECK;
+enum rc auth_check(struct exchange *exchange, enum role minimum,
+                   struct problem *problem) MUST_CHECK;
 
 // "reader", "agent", "writer", "admin"; ROLE_NONE for anything else.
 enum role auth_role(const char *name);

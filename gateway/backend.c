@@ -132,7 +132,8 @@ static enum rc add_min_seq(struct exchange *exchange, struct command_headers *he
     uint64_t value = 0;
 
     if (sent != NULL && !read_sequence(sent, &value))
-        return refuse(exchange, PROBLEM_INVALID_HEADER, "Header X-HR-Min-Seq should be a sequence number");
+        return refuse(exchange, PROBLEM_INVALID_HEADER,
+                      "Header X-HR-Min-Seq should be a sequence number");
     if (value < own)
         value = own;
     if (value > 0)

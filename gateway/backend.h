@@ -4,20 +4,22 @@
 
 #include "gateway/gateway.h"
 
-// A worker's refusal, and a failure to reach one, have been answered already when this is called, so it
-// is called for successes alone. reply: in the exchange's arena. sequence: 0 when the reply has none.
+// A worker's refusal, and a failure to reach one, have been answered already when this is called,
+// so it is called for successes alone. reply: in the exchange's arena. sequence: 0 when the reply
+// has none.
 typedef void (*backend_done_fn)(struct exchange *exchange, ProtobufCMessage *reply,
                                 uint64_t sequence);
 
 // Sends a command as the exchange's caller, with the headers that the client sent along
-// (Idempotency-Key, If-Match, traceparent). reads: the command reads the projection, which must have
-// caught up with what this caller has been told.
+// (Idempotency-Key, If-Match, traceparent). reads: the command reads the projection, which must
+// have caught up with what this caller has been told.
 void backend_send(struct exchange *exchange, const char *noun, const char *verb,
                   const ProtobufCMessage *request, const ProtobufCMessageDescriptor *reply,
                   bool reads, backend_done_fn done);
 
-// backend_send of a command that changes a packet, answered with http_reply: remembers the sequence, and
-// waits for the audit log first when the client asked for that with X-HR-Durability: audited.
+// backend_send of a command that changes a packet, answered with http_reply: remembers the
+// sequence, and waits for the audit log first when the client asked for that with X-HR-Durability:
+// audited.
 void backend_change(struct exchange *exchange, const char *noun, const char *verb,
                     const ProtobufCMessage *request);
 

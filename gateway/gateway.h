@@ -1,7 +1,8 @@
 // What the parts of the gateway share: its settings, its state, and one request in progress.
 //
 // The gateway translates; it holds no state that another copy of it would need. A request is an
-// exchange: http.c makes it, a handler named in the route table answers it, at once or when NATS has.
+// exchange: http.c makes it, a handler named in the route table answers it, at once or when NATS
+// has.
 #ifndef GATEWAY_GATEWAY_H
 #define GATEWAY_GATEWAY_H
 

@@ -26,11 +26,13 @@ static const double latency_bounds[] = {.005, .01, .025, .05, .1, .25, .5, 1, 2.
 
 void http_init(void)
 {
-    requests_total = metric_create(METRIC_COUNTER, "handoffrail_requests_total",
-                                   "HTTP requests answered", "method,endpoint,status_code", NULL, 0);
-    request_seconds = metric_create(METRIC_HISTOGRAM, "handoffrail_request_latency_seconds",
-                                    "From a request's arrival to its answer", "method,endpoint",
-                                    latency_bounds, sizeof latency_bounds / sizeof latency_bounds[0]);
+    requests_total =
+        metric_create(METRIC_COUNTER, "handoffrail_requests_total", "HTTP requests answered",
+                      "method,endpoint,status_code", NULL, 0);
+    request_seconds =
+        metric_create(METRIC_HISTOGRAM, "handoffrail_request_latency_seconds",
+                      "From a request's arrival to its answer", "method,endpoint", latency_bounds,
+                      sizeof latency_bounds / sizeof latency_bounds[0]);
 }
 
 // --- answers -------------------------------------------------------------------------------------
@@ -54,7 +56,9 @@ static void count(const struct exchange *exchange, unsigned status)
 void http_respond(struct exchange *exchange, unsigned status, const char *type,
                   const struct header *headers, size_t header_count, const void *body, size_t len)
 {
-    struct header all[HEADERS_MAX] = {{"X-Request-Id", exchange->id}};
+    struct header all[HEADERS_MAX] = {
+        {"X-Request-Id", exchange->id}
+    };
     size_t total = 1;
 
     if (type != NULL)
@@ -93,7 +97,10 @@ void http_reply(struct exchange *exchange, const ProtobufCMessage *message, uint
 {
     char number[24];
     char tag[28];
-    struct header headers[] = {{"ETag", tag}, {"X-HR-Seq", number}};
+    struct header headers[] = {
+        {"ETag",     tag   },
+        {"X-HR-Seq", number}
+    };
     unsigned status = exchange->route->success;
     Text body = {0, NULL};
 
@@ -114,8 +121,8 @@ ProtobufCMessage *http_body(struct exchange *exchange)
     ProtobufCMessage *message;
     size_t len;
     const void *body = web_body(exchange->request, &len);
-    enum rc rc = json_read(&message, exchange->arena, exchange->route->body, body, len, &issues,
-                           &problem);
+    enum rc rc =
+        json_read(&message, exchange->arena, exchange->route->body, body, len, &issues, &problem);
 
     if (rc == RC_OK) {
         message_check(message, "body", true, &issues);
@@ -198,7 +205,8 @@ static void refuse_method(struct exchange *exchange)
 static void redirect(struct exchange *exchange)
 {
     const char *path = web_path(exchange->request);
-    const struct header location = {"Location", arena_copy(exchange->arena, path, strlen(path) - 1)};
+    const struct header location = {"Location",
+                                    arena_copy(exchange->arena, path, strlen(path) - 1)};
 
     http_respond(exchange, 307, NULL, &location, 1, "", 0);
 }
@@ -267,7 +275,7 @@ void http_on_too_large(void *ctx, struct web_request *request, uint64_t len)
     struct problem problem;
 
     (void)problem_set(&problem, exchange->arena, PROBLEM_TOO_LARGE,
-                      "Request body too large: %" PRIu64 " bytes or more (max %" PRId64 " bytes)", len,
-                      exchange->gateway->body_max_bytes);
+                      "Request body too large: %" PRIu64 " bytes or more (max %" PRId64 " bytes)",
+                      len, exchange->gateway->body_max_bytes);
     http_refuse(exchange, &problem);
 }

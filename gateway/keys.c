@@ -1,7 +1,8 @@
 // The bucket of keys, in a hash table by digest.
 //
-// The stream behind the bucket is followed like any other; what it says last of a key is what holds. An
-// entry of a deleted key stays as a tombstone: there are few of them, and the table needs no deletion.
+// The stream behind the bucket is followed like any other; what it says last of a key is what
+// holds. An entry of a deleted key stays as a tombstone: there are few of them, and the table needs
+// no deletion.
 #include "gateway/keys.h"
 
 #include "broker/base/digest.h"
@@ -143,7 +144,8 @@ static void on_message(void *ctx, struct msg *msg, const struct delivery *delive
 
     (void)delivery;
     if (strncmp(msg_subject(msg), PREFIX, sizeof PREFIX - 1) == 0 &&
-        strlen(digest) == DIGEST_HEX_BYTES - 1 && strspn(digest, "0123456789abcdef") == strlen(digest))
+        strlen(digest) == DIGEST_HEX_BYTES - 1 &&
+        strspn(digest, "0123456789abcdef") == strlen(digest))
         take(keys, entry_for(keys, digest), msg);
     arena_reset(keys->arena);
     consumer_release(keys->consumer, 1);

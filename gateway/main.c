@@ -47,7 +47,8 @@ static enum rc on_open(void *ctx, struct run *run)
     };
     rc = web_open(&gateway->web, run_loop(run), &gateway->web_config);
     if (rc == RC_OK)
-        log_info("gateway.listening", "address=%s port=%u", gateway->listen, web_port(gateway->web));
+        log_info("gateway.listening", "address=%s port=%u", gateway->listen,
+                 web_port(gateway->web));
     return rc;
 }
 

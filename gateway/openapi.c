@@ -1,7 +1,8 @@
 // The OpenAPI 3.1 document.
 //
-// Nothing here names a field or a path: paths come from the route table, schemas from the descriptors
-// and the rules that also read and check requests, so the document cannot say what the code does not do.
+// Nothing here names a field or a path: paths come from the route table, schemas from the
+// descriptors and the rules that also read and check requests, so the document cannot say what the
+// code does not do.
 #include "gateway/openapi.h"
 
 #include "broker/packet/json_write.h"

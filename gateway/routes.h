@@ -13,9 +13,9 @@ struct route {
     const char *path; // "{id}" stands for a packet's id
     enum role role;   // ROLE_NONE: no key is asked for
     route_fn handle;
-    const char *operation; // unique, for OpenAPI
-    const char *summary;   // one line
-    unsigned success;      // status
+    const char *operation;                   // unique, for OpenAPI
+    const char *summary;                     // one line
+    unsigned success;                        // status
     const ProtobufCMessageDescriptor *query; // its fields are the query parameters; NULL: none
     const ProtobufCMessageDescriptor *body;  // NULL: none
     const ProtobufCMessageDescriptor *reply; // NULL: none, or not JSON of ours

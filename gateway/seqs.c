@@ -1,4 +1,5 @@
-// A hash table from tenant to sequence. It only grows; there are as many entries as tenants that wrote.
+// A hash table from tenant to sequence. It only grows; there are as many entries as tenants that
+// wrote.
 #include "gateway/seqs.h"
 
 #include "broker/base/id.h"

@@ -1,5 +1,5 @@
-// The highest sequence this gateway has acknowledged to each tenant, so that a list it serves afterwards
-// shows the tenant's own writes.
+// The highest sequence this gateway has acknowledged to each tenant, so that a list it serves
+// afterwards shows the tenant's own writes.
 #ifndef GATEWAY_SEQS_H
 #define GATEWAY_SEQS_H
 

@@ -1,7 +1,7 @@
 // How the rail is doing.
 //
-// /ready asks one copy of every kind of worker, over the same way a command takes; the query worker's
-// answer says whether Postgres is there.
+// /ready asks one copy of every kind of worker, over the same way a command takes; the query
+// worker's answer says whether Postgres is there.
 #include "gateway/system.h"
 
 #include "broker/metrics.h"
@@ -76,7 +76,7 @@ static void answer(struct probe *probe)
     json_object_open(writer);
     for (size_t i = 0; i < WORKERS; i++) {
         json_key(writer, workers[i]);
-        json_string(writer, probe->pings[i].ready ? "ready"
+        json_string(writer, probe->pings[i].ready      ? "ready"
                             : probe->pings[i].answered ? "not_ready"
                                                        : "absent");
     }

@@ -2,8 +2,8 @@
 #include "broker/base/arena.h"
 
 #include <assert.h>
-#include <stdarg.h>
 #include <stdalign.h>
+#include <stdarg.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>

@@ -9,7 +9,8 @@
 #define DIGEST_BYTES 32
 #define DIGEST_HEX_BYTES 65 // 64 characters and a NUL
 
-// One piece of what is hashed. Pieces are framed by their length, so ("ab","c") and ("a","bc") differ.
+// One piece of what is hashed. Pieces are framed by their length, so ("ab","c") and ("a","bc")
+// differ.
 struct piece {
     const void *data;
     size_t len;

@@ -1,7 +1,7 @@
 // Calendar arithmetic without the C library's time zones.
 //
-// Days are counted with the civil-calendar identity that a year starts in March: the leap day is then
-// the last day of the year, and the day of a month is a linear function of the month.
+// Days are counted with the civil-calendar identity that a year starts in March: the leap day is
+// then the last day of the year, and the day of a month is a linear function of the month.
 #include "broker/base/timestamp.h"
 
 #include <assert.h>
@@ -82,9 +82,9 @@ void timestamp_format(char text[TIMESTAMP_TEXT_BYTES], int64_t us)
     }
     civil_from_days(days, &year, &month, &day);
     seconds = (int)(rest / US_PER_SECOND);
-    int n = snprintf(text, TIMESTAMP_TEXT_BYTES, "%04d-%02d-%02dT%02d:%02d:%02d.%06dZ", year, month,
-                     day, seconds / 3600, seconds / 60 % 60, seconds % 60,
-                     (int)(rest % US_PER_SECOND));
+    int n =
+        snprintf(text, TIMESTAMP_TEXT_BYTES, "%04d-%02d-%02dT%02d:%02d:%02d.%06dZ", year, month,
+                 day, seconds / 3600, seconds / 60 % 60, seconds % 60, (int)(rest % US_PER_SECOND));
     assert(n > 0 && n < TIMESTAMP_TEXT_BYTES);
 }
 

@@ -18,7 +18,8 @@ int64_t timestamp_now_us(void);
 // Monotonic clock: for time-outs and durations; meaningless across restarts.
 int64_t clock_now_ns(void);
 
-// Writes "2026-11-20T21:29:05.634694Z", always UTC, always six digits. us is clamped to the range above.
+// Writes "2026-11-20T21:29:05.634694Z", always UTC, always six digits. us is clamped to the range
+// above.
 void timestamp_format(char text[TIMESTAMP_TEXT_BYTES], int64_t us);
 
 // Reads RFC 3339 generously: 'T', 't', '_' or a blank between date and time, seconds optional, any

@@ -24,7 +24,8 @@ static void complain(struct checker *c, const char *type, const char *message)
         (void)issues_add(c->issues, &c->path, type, message);
 }
 
-static protobuf_c_boolean *presence(ProtobufCMessage *message, const ProtobufCFieldDescriptor *field)
+static protobuf_c_boolean *presence(ProtobufCMessage *message,
+                                    const ProtobufCFieldDescriptor *field)
 {
     return (protobuf_c_boolean *)((char *)message + field->quantifier_offset);
 }
@@ -48,15 +49,15 @@ static void set_fallback(struct checker *c, ProtobufCMessage *message,
         return;
     }
     case PROTOBUF_C_TYPE_ENUM:
-        *presence(message, field) = wire_enum_parse(field->descriptor, fallback, strlen(fallback),
-                                                    place(message, field));
+        *presence(message, field) =
+            wire_enum_parse(field->descriptor, fallback, strlen(fallback), place(message, field));
         return;
     case PROTOBUF_C_TYPE_BOOL:
         *presence(message, field) = true;
         *(protobuf_c_boolean *)place(message, field) = strcmp(fallback, "true") == 0;
         return;
     default:
-        assert(!"no fallback for this type");
+        assert(false && "no fallback for this type");
     }
 }
 
@@ -98,8 +99,9 @@ static void check_text(struct checker *c, Text *text, unsigned flags)
     if (c->issues == NULL)
         return;
     if (!c->trusted && !utf8_is_valid(text->data, text->len)) {
-        complain(c, "string_unicode", "Input should be a valid string, unable to parse raw data as "
-                                      "a unicode string");
+        complain(c, "string_unicode",
+                 "Input should be a valid string, unable to parse raw data as "
+                 "a unicode string");
         return;
     }
     if ((flags & RULE_UUID) == 0)
@@ -148,8 +150,7 @@ static void check_integer(struct checker *c, int64_t value, const struct rule *r
                        arena_printf(c->arena, "Input should be %s than or equal to %" PRId64,
                                     low ? "greater" : "less", bound));
     issue->input = text_of(arena_printf(c->arena, "%" PRId64, value));
-    issue->ctx =
-        text_of(arena_printf(c->arena, "{\"%s\":%" PRId64 "}", low ? "ge" : "le", bound));
+    issue->ctx = text_of(arena_printf(c->arena, "{\"%s\":%" PRId64 "}", low ? "ge" : "le", bound));
 }
 
 static void check_value(struct checker *c, const ProtobufCFieldDescriptor *field, void *slot,
@@ -169,8 +170,9 @@ static void check_value(struct checker *c, const ProtobufCFieldDescriptor *field
         return;
     case PROTOBUF_C_TYPE_ENUM:
         if (c->issues != NULL && wire_enum_text(name, field->descriptor, *(int *)slot) == NULL)
-            complain(c, "enum", arena_printf(c->arena, "Input should be %s",
-                                             wire_enum_choices(c->arena, field->descriptor)));
+            complain(c, "enum",
+                     arena_printf(c->arena, "Input should be %s",
+                                  wire_enum_choices(c->arena, field->descriptor)));
         return;
     case PROTOBUF_C_TYPE_INT64:
         check_integer(c, *(int64_t *)slot, rule);

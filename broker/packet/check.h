@@ -5,8 +5,8 @@
 #include "broker/packet/issues.h"
 
 // Sets fallbacks, normalises UUIDs, and appends to issues, under where (the first path step), what
-// breaks a rule: required messages that are absent, unknown enum values, integers out of bounds, bad
-// UUIDs, text that is not UTF-8, free-form parts that are not JSON.
+// breaks a rule: required messages that are absent, unknown enum values, integers out of bounds,
+// bad UUIDs, text that is not UTF-8, free-form parts that are not JSON.
 //
 // trusted: message was made by json_read, which has checked the text and reported what is missing;
 // otherwise it came as protobuf, where an absent required string means "".

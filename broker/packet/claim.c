@@ -93,7 +93,8 @@ enum rc decide_claim(struct decision *d, const ProtobufCMessage *message)
         return refuse(d);
     metadata = d->packet->metadata;
     if (metadata->claim_policy == HR__CLAIM_POLICY__CLAIM_POLICY_ADDRESSED &&
-        metadata->addressed_to != NULL && !text_equal(metadata->addressed_to->id, request->agent_id))
+        metadata->addressed_to != NULL &&
+        !text_equal(metadata->addressed_to->id, request->agent_id))
         return problem_set(&d->problem, d->arena, PROBLEM_NOT_ADDRESSED,
                            "Packet %s may be claimed only by the agent it is addressed to",
                            d->packet_id);

@@ -1,5 +1,5 @@
-// The commands that change a packet, as pure functions: from what is stored and what is asked to what
-// will be stored, or to a refusal. No clock, no network; broker/change.c does the rest.
+// The commands that change a packet, as pure functions: from what is stored and what is asked to
+// what will be stored, or to a refusal. No clock, no network; broker/change.c does the rest.
 #ifndef BROKER_PACKET_DECIDE_H
 #define BROKER_PACKET_DECIDE_H
 

@@ -4,7 +4,7 @@
 
 #include "broker/packet/problem.h"
 
-#define PATH_DEPTH 16 // deeper than the contract nests
+#define PATH_DEPTH 16  // deeper than the contract nests
 #define ISSUES_MAX 100 // more would help nobody
 
 // Where in a request. The first step is "body", "query", "path" or "header".

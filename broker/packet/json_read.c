@@ -1,7 +1,7 @@
 // JSON input: yajl's parser, driven by protobuf descriptors.
 //
-// yajl calls back for every token; a stack of frames says which message or list the token belongs to.
-// There are three modes:
+// yajl calls back for every token; a stack of frames says which message or list the token belongs
+// to. There are three modes:
 //   filling   the token is a member or an element that the contract knows
 //   skipping  inside a value that is unknown, ignored or of the wrong type
 //   keeping   inside a free-form value: skipping, and at its end the bytes are taken as they stand
@@ -62,10 +62,10 @@ struct reader {
     struct path path;
     size_t last_end; // offset behind the previous token
 
-    size_t skip_depth;     // > 0: skipping or keeping
-    size_t skip_start;     // offset of the value that is skipped
-    Hr__Json *keep;        // keeping into this; NULL: skipping
-    struct issue *blame;   // gets the skipped value as its input; NULL: none
+    size_t skip_depth;   // > 0: skipping or keeping
+    size_t skip_start;   // offset of the value that is skipped
+    Hr__Json *keep;      // keeping into this; NULL: skipping
+    struct issue *blame; // gets the skipped value as its input; NULL: none
     bool too_deep;
 };
 
@@ -122,7 +122,8 @@ static void skip(struct reader *r, const struct token *token, struct issue *blam
     }
 }
 
-static void blame(struct reader *r, const struct token *token, const char *type, const char *message)
+static void blame(struct reader *r, const struct token *token, const char *type,
+                  const char *message)
 {
     skip(r, token, issues_add(r->issues, &r->path, type, message));
 }
@@ -131,8 +132,8 @@ static void push(struct reader *r, ProtobufCMessage *message, const ProtobufCFie
                  size_t start)
 {
     assert(r->depth < PATH_DEPTH);
-    r->frames[r->depth++] = (struct frame){
-        .message = message, .field = list, .is_list = list != NULL, .start = start};
+    r->frames[r->depth++] =
+        (struct frame){.message = message, .field = list, .is_list = list != NULL, .start = start};
 }
 
 // --- single values -------------------------------------------------------------------------------
@@ -285,7 +286,8 @@ static void put_enum(struct reader *r, const struct token *token,
         return;
     }
     choices = wire_enum_choices(r->arena, field->descriptor);
-    issue = issues_add(r->issues, &r->path, "enum", arena_printf(r->arena, "Input should be %s", choices));
+    issue = issues_add(r->issues, &r->path, "enum",
+                       arena_printf(r->arena, "Input should be %s", choices));
     issue->ctx = text_of(arena_printf(r->arena, "{\"expected\":\"%s\"}", choices));
     skip(r, token, issue);
 }
@@ -333,7 +335,7 @@ static void put_value(struct reader *r, const struct token *token,
         *has = true;
         return;
     default:
-        assert(!"a field type the contract does not take as input");
+        assert(false && "a field type the contract does not take as input");
     }
 }
 
@@ -592,7 +594,8 @@ static int on_key(void *ctx, const unsigned char *key, size_t len)
     if (len < sizeof name && memchr(key, '\0', len) == NULL) {
         memcpy(name, key, len);
         name[len] = '\0';
-        frame->field = protobuf_c_message_descriptor_get_field_by_name(frame->message->descriptor, name);
+        frame->field =
+            protobuf_c_message_descriptor_get_field_by_name(frame->message->descriptor, name);
     }
     path_push_name(&r->path, keep_text(r, (const char *)key, len));
     if (frame->field != NULL) {
@@ -641,8 +644,8 @@ static long escape_at(const char *text, size_t len, size_t at)
     return strtol(digits, NULL, 16);
 }
 
-// yajl turns half a surrogate pair into something else without a word; such text names no character,
-// so it is refused. Returns the offset of the first one, or len.
+// yajl turns half a surrogate pair into something else without a word; such text names no
+// character, so it is refused. Returns the offset of the first one, or len.
 static size_t find_lone_surrogate(const char *text, size_t len)
 {
     const char *next = text;
@@ -730,7 +733,8 @@ enum rc json_read(ProtobufCMessage **message, struct arena *arena,
     enum rc rc;
 
     if (!utf8_is_valid(text, len))
-        return problem_set(problem, arena, PROBLEM_UNPARSABLE, "There was an error parsing the body");
+        return problem_set(problem, arena, PROBLEM_UNPARSABLE,
+                           "There was an error parsing the body");
     if (len >= 3 && memcmp(text, "\xef\xbb\xbf", 3) == 0) {
         reader.text += 3;
         reader.len -= 3;

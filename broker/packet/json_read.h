@@ -11,7 +11,8 @@
 // contract says. What is wrong is appended to issues with its path under "body"; the message then
 // lacks those fields. Absent fields get no fallback here: message_check does that.
 //
-// RC_OK: *message is set, perhaps with issues. RC_REFUSED: this is not JSON at all, *problem says why.
+// RC_OK: *message is set, perhaps with issues. RC_REFUSED: this is not JSON at all, *problem says
+// why.
 enum rc json_read(ProtobufCMessage **message, struct arena *arena,
                   const ProtobufCMessageDescriptor *descriptor, const void *text, size_t len,
                   struct issues *issues, struct problem *problem) MUST_CHECK;

@@ -134,7 +134,8 @@ static void put_submessage(struct json_writer *writer, const ProtobufCMessage *m
     }
 }
 
-static void put_enum(struct json_writer *writer, const ProtobufCEnumDescriptor *descriptor, int value)
+static void put_enum(struct json_writer *writer, const ProtobufCEnumDescriptor *descriptor,
+                     int value)
 {
     char name[ENUM_TEXT_BYTES];
 
@@ -174,7 +175,7 @@ static void put_value(struct json_writer *writer, const ProtobufCFieldDescriptor
         json_integer(writer, *(const uint32_t *)value);
         return;
     default:
-        assert(!"a field type the contract does not use");
+        assert(false && "a field type the contract does not use");
     }
 }
 

@@ -7,8 +7,8 @@
 
 struct json_writer;
 
-// Appends to out, which must outlive the writer. Keys and values come in JSON's own order; a mistake
-// in that order is a bug of the caller and aborts.
+// Appends to out, which must outlive the writer. Keys and values come in JSON's own order; a
+// mistake in that order is a bug of the caller and aborts.
 struct json_writer *json_writer_create(struct buf *out);
 
 // NULL is allowed.
@@ -28,7 +28,8 @@ void json_null(struct json_writer *writer);
 // Bytes that are one JSON value already.
 void json_raw(struct json_writer *writer, const void *text, size_t len);
 
-// Every field in the order of the contract; what is absent is null, or left out if the rules say so.
+// Every field in the order of the contract; what is absent is null, or left out if the rules say
+// so.
 void json_message(struct json_writer *writer, const ProtobufCMessage *message);
 
 // A message, whole, in the arena.

@@ -30,9 +30,9 @@ bool lifecycle_allows(Hr__Status from, enum move move);
 // The move that leads to a status, as PATCH names it. False for created, which nothing returns to.
 bool lifecycle_move_to(Hr__Status to, enum move *move);
 
-// Makes the move: the only code that assigns packet->status. Also writes the stamps and the claim that
-// go with it; a claim's holder is packet->metadata->target_agent, set by the caller beforehand.
-// RC_REFUSED: the table has no such row; nothing changed.
+// Makes the move: the only code that assigns packet->status. Also writes the stamps and the claim
+// that go with it; a claim's holder is packet->metadata->target_agent, set by the caller
+// beforehand. RC_REFUSED: the table has no such row; nothing changed.
 enum rc lifecycle_step(Hr__Packet *packet, enum move move, int64_t now_us,
                        struct arena *arena) MUST_CHECK;
 

@@ -42,9 +42,9 @@ enum problem_code {
 };
 
 struct problem {
-    enum problem_code code; // PROBLEM_NONE: nothing is wrong
-    Text detail;            // JSON: a string, an object, or a list of validation items
-    const char *field;      // NULL: no single one; borrowed for ever or from the arena
+    enum problem_code code;       // PROBLEM_NONE: nothing is wrong
+    Text detail;                  // JSON: a string, an object, or a list of validation items
+    const char *field;            // NULL: no single one; borrowed for ever or from the arena
     unsigned retry_after_seconds; // 0: no advice
 };
 

@@ -56,8 +56,9 @@ static void read_timestamp(struct issues *issues, const char *name, const char *
     const char *error = timestamp_parse(value, strlen(value), &us);
 
     if (error != NULL)
-        complain(issues, name, value, "datetime_from_date_parsing",
-                 arena_printf(issues->arena, "Input should be a valid datetime or date, %s", error));
+        complain(
+            issues, name, value, "datetime_from_date_parsing",
+            arena_printf(issues->arena, "Input should be a valid datetime or date, %s", error));
     else
         *result = wire_timestamp(issues->arena, us);
 }
@@ -73,8 +74,9 @@ static void read_field(ProtobufCMessage *message, const ProtobufCFieldDescriptor
         *has = *value != '\0';
         *(Text *)place = text_of(value);
         if (!utf8_is_valid(value, strlen(value)))
-            complain(issues, field->name, value, "string_unicode",
-                     "Input should be a valid string, unable to parse raw data as a unicode string");
+            complain(
+                issues, field->name, value, "string_unicode",
+                "Input should be a valid string, unable to parse raw data as a unicode string");
         return;
     case PROTOBUF_C_TYPE_INT64:
         *has = read_integer(value, place);
@@ -93,7 +95,7 @@ static void read_field(ProtobufCMessage *message, const ProtobufCFieldDescriptor
         read_timestamp(issues, field->name, value, place);
         return;
     default:
-        assert(!"no such parameter in the contract");
+        assert(false && "no such parameter in the contract");
     }
 }
 

@@ -7,8 +7,8 @@
 // The decoded value of a parameter, or NULL. Borrowed for as long as the message is used.
 typedef const char *(*query_value_fn)(const void *source, const char *name);
 
-// Every field of the message is a parameter of its name; an empty text is an absent one. What is wrong
-// is appended to issues with its path under "query"; bounds are message_check's.
+// Every field of the message is a parameter of its name; an empty text is an absent one. What is
+// wrong is appended to issues with its path under "query"; bounds are message_check's.
 ProtobufCMessage *query_read(struct arena *arena, const ProtobufCMessageDescriptor *descriptor,
                              query_value_fn value_of, const void *source, struct issues *issues);
 

@@ -20,8 +20,8 @@ struct rule {
     int64_t max;
 };
 
-// field: index into the descriptor. Never NULL. The first call builds the index: call it once before
-// starting a second thread.
+// field: index into the descriptor. Never NULL. The first call builds the index: call it once
+// before starting a second thread.
 const struct rule *rules_of(const ProtobufCMessageDescriptor *descriptor, unsigned field);
 
 #endif

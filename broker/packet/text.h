@@ -1,4 +1,5 @@
-// Text as the generated messages hold it: length and bytes, UTF-8, no NUL behind it, perhaps NULs in it.
+// Text as the generated messages hold it: length and bytes, UTF-8, no NUL behind it, perhaps NULs
+// in it.
 #ifndef BROKER_PACKET_TEXT_H
 #define BROKER_PACKET_TEXT_H
 

@@ -115,7 +115,8 @@ static struct touched merge(struct decision *d, const Hr__UpdatePacket *sent)
     return touched;
 }
 
-// A change of status says from where to where; the touched fields are named beside it if there are any.
+// A change of status says from where to where; the touched fields are named beside it if there are
+// any.
 static Text details(struct decision *d, Hr__Status from, const struct touched *touched)
 {
     bool moved = d->packet->status != from;
@@ -187,8 +188,8 @@ enum rc decide_delete(struct decision *d, const ProtobufCMessage *request)
     d->packet->updated_at = wire_timestamp(d->arena, d->now_us);
     d->event_type = text_of("expired");
     d->actor = text_of("system:soft_delete");
-    d->details = text_of(arena_printf(d->arena,
-                                      "{\"previous_status\":\"%s\",\"reason\":\"soft_delete\"}",
-                                      status_name(name, from)));
+    d->details =
+        text_of(arena_printf(d->arena, "{\"previous_status\":\"%s\",\"reason\":\"soft_delete\"}",
+                             status_name(name, from)));
     return RC_OK;
 }

@@ -1,0 +1,211 @@
+// Writes what nats-server needs to know. Every word of it is understood by 2.9 and later.
+#include "clients/cli/serve/nats.h"
+
+#include "broker/base/buf.h"
+#include "clients/cli/serve/port.h"
+#include "clients/cli/serve/say.h"
+
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define PORT_FILE "nats/port"
+#define CONFIG_FILE "nats/nats.conf"
+#define DEFAULT_PORT 4222
+#define SUBJECTS_MAX 12
+
+struct user {
+    const char *name;
+    const char *secret; // its name in the file of secrets
+    const char *publish[SUBJECTS_MAX];
+    const char *subscribe[SUBJECTS_MAX];
+};
+
+// Nobody but a worker appends to the packet streams, and nobody but the admin may delete or purge
+// one. The server does not check a request's reply subject against any of this: the workers do.
+static const struct user users[NATS_USERS] = {
+    [NATS_WORKER] =
+        {
+                       .name = "worker",
+                       .secret = "nats.worker",
+                       .publish = {"hr.v1.packet.>", "_INBOX.>", "$JS.API.INFO", "$JS.API.STREAM.INFO.*",
+                        "$JS.API.STREAM.CREATE.*", "$JS.API.STREAM.MSG.GET.*",
+                        "$JS.API.DIRECT.GET.>", "$JS.API.CONSUMER.>", "$JS.ACK.>"},
+                       .subscribe = {"hr.v1.cmd.>", "hr.v1.event.>", "_INBOX.>", "$SRV.>"},
+                       },
+    [NATS_GATEWAY] =
+        {
+                       .name = "gateway",
+                       .secret = "nats.gateway",
+                       .publish = {"hr.v1.cmd.>", "$SRV.>", "$JS.API.INFO", "$JS.API.STREAM.INFO.*",
+                        "$JS.API.STREAM.MSG.GET.*", "$JS.API.DIRECT.GET.>", "$JS.API.CONSUMER.>"},
+                       .subscribe = {"_INBOX.>", "hr.v1.event.>"},
+                       },
+    [NATS_AGENT] =
+        {
+                       .name = "agent",
+                       .secret = "nats.agent",
+                       .publish = {"hr.v1.cmd.default.agent.>"},
+                       .subscribe = {"_INBOX.agent.>", "hr.v1.event.default.>", "hr.v1.inbox.default.>"},
+                       },
+    [NATS_ADMIN] =
+        {
+                       .name = "admin",
+                       .secret = "nats.admin",
+                       .publish = {">"},
+                       .subscribe = {">"},
+                       },
+};
+
+// An ordinary user's PATH lacks the sbin folders.
+static const char *find_server(struct arena *memory)
+{
+    const char *path = getenv("PATH");
+    char *dirs = arena_printf(memory, "%s:/usr/local/sbin:/usr/sbin:/usr/local/bin:/usr/bin",
+                              path != NULL ? path : "");
+    char *rest = NULL;
+
+    for (char *dir = strtok_r(dirs, ":", &rest); dir != NULL; dir = strtok_r(NULL, ":", &rest)) {
+        const char *file = arena_printf(memory, "%s/nats-server", dir);
+
+        if (dir[0] == '/' && access(file, X_OK) == 0)
+            return file;
+    }
+    say(LOG_ERROR, "nats.missing", "nats-server",
+        "not found; install the package nats-server, or name a running one with --nats-url");
+    return NULL;
+}
+
+static enum rc choose_port(const struct datadir *dir, int wanted, int *port)
+{
+    const char *stored = datadir_read(dir, PORT_FILE);
+    int last = stored != NULL ? (int)strtol(stored, NULL, 10) : 0;
+
+    if (wanted != 0) {
+        if (!port_is_free(wanted)) {
+            say(LOG_ERROR, "nats.port", "nats-server", "port %d is already in use", wanted);
+            return RC_CONFLICT;
+        }
+        *port = wanted;
+    } else if (last > 0 && last < 65536 && port_is_free(last)) {
+        *port = last;
+    } else if (port_is_free(DEFAULT_PORT)) {
+        *port = DEFAULT_PORT;
+    } else if (port_pick(port) != RC_OK) {
+        say(LOG_ERROR, "nats.port", "nats-server", "no free port");
+        return RC_UNAVAILABLE;
+    }
+    return RC_OK;
+}
+
+// A string of the configuration language.
+static void put_quoted(struct buf *text, const char *value)
+{
+    buf_puts(text, "\"");
+    for (; *value != '\0'; value++) {
+        if (*value == '"' || *value == '\\')
+            buf_puts(text, "\\");
+        buf_append(text, value, 1);
+    }
+    buf_puts(text, "\"");
+}
+
+static void put_subjects(struct buf *text, const char *verb, const char *const *subjects)
+{
+    buf_printf(text, " %s: { allow: [", verb);
+    for (size_t i = 0; i < SUBJECTS_MAX && subjects[i] != NULL; i++)
+        buf_printf(text, "%s\"%s\"", i > 0 ? ", " : "", subjects[i]);
+    buf_puts(text, "] }");
+}
+
+static enum rc write_config(const struct nats *nats, const struct datadir *dir)
+{
+    struct buf text = {0};
+    enum rc rc;
+
+    buf_puts(&text, "# Written by handoffrail serve at each start.\n");
+    buf_printf(&text, "listen: \"127.0.0.1:%d\"\n", nats->port);
+    buf_puts(&text, "server_name: handoffrail\n"
+                    "max_payload: 8MB\n"
+                    "jetstream {\n  store_dir: ");
+    put_quoted(&text, datadir_join(dir, "nats"));
+    buf_puts(&text, "\n}\nauthorization {\n  users: [\n");
+    for (size_t i = 0; i < NATS_USERS; i++) {
+        buf_printf(&text, "    { user: %s, password: \"%s\", permissions: {", users[i].name,
+                   nats->passwords[i]);
+        put_subjects(&text, "publish", users[i].publish);
+        buf_puts(&text, ",");
+        put_subjects(&text, "subscribe", users[i].subscribe);
+        buf_puts(&text, " } }\n");
+    }
+    buf_puts(&text, "  ]\n}\n");
+    rc = datadir_write(dir, CONFIG_FILE, buf_text(&text), 0600);
+    buf_fini(&text);
+    return rc;
+}
+
+static enum rc write_url(const struct nats *nats, const struct datadir *dir, enum nats_user user,
+                         const char *file)
+{
+    const char *line = arena_printf(dir->memory, "nats://%s:%s@127.0.0.1:%d\n", nats->users[user],
+                                    nats->passwords[user], nats->port);
+
+    return datadir_write(dir, file, line, 0600);
+}
+
+static void add_child(struct nats *nats, const struct datadir *dir, struct child_group *group,
+                      const char *program)
+{
+    static char *const env[] = {"PATH=/usr/bin:/bin", NULL};
+    const char **argv = arena_calloc(dir->memory, 4, sizeof *argv);
+    struct child_spec spec = {
+        .name = "nats-server",
+        .argv = (char *const *)argv,
+        .env = env,
+        .log_path = datadir_join(dir, "log/nats.log"),
+        .uid = geteuid(),
+        .gid = getegid(),
+        .rank = RANK_SERVER,
+        .stop_signal = SIGTERM,
+        .hurry_signal = SIGKILL,
+        .death_signal = SIGTERM, // it writes its indexes, which makes the next start faster
+    };
+
+    argv[0] = program;
+    argv[1] = "-c";
+    argv[2] = datadir_join(dir, CONFIG_FILE);
+    nats->child = child_add(group, &spec);
+}
+
+enum rc nats_open(struct nats *nats, const struct datadir *dir, struct child_group *group,
+                  int wanted_port)
+{
+    const char *program = find_server(dir->memory);
+    enum rc rc;
+
+    *nats = (struct nats){0};
+    if (program == NULL)
+        return RC_NOT_FOUND;
+    for (size_t i = 0; i < NATS_USERS; i++) {
+        nats->users[i] = users[i].name;
+        rc = datadir_secret(dir, users[i].secret, &nats->passwords[i]);
+        if (rc != RC_OK)
+            return rc;
+    }
+    rc = choose_port(dir, wanted_port, &nats->port);
+    if (rc != RC_OK)
+        return rc;
+    nats->url = arena_printf(dir->memory, "nats://127.0.0.1:%d", nats->port);
+    rc = datadir_write(dir, PORT_FILE, arena_printf(dir->memory, "%d\n", nats->port), 0600);
+    if (rc == RC_OK)
+        rc = write_config(nats, dir);
+    if (rc == RC_OK)
+        rc = write_url(nats, dir, NATS_ADMIN, "admin.nats");
+    if (rc == RC_OK)
+        rc = write_url(nats, dir, NATS_AGENT, "agent.nats");
+    if (rc == RC_OK)
+        add_child(nats, dir, group, program);
+    return rc;
+}

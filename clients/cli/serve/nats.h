@@ -1,0 +1,30 @@
+// The nats-server of a local rail: its users and what each may do, its port, its configuration.
+#ifndef CLIENTS_CLI_SERVE_NATS_H
+#define CLIENTS_CLI_SERVE_NATS_H
+
+#include "clients/cli/serve/child.h"
+#include "clients/cli/serve/datadir.h"
+
+enum nats_user {
+    NATS_WORKER,
+    NATS_GATEWAY,
+    NATS_AGENT, // agents that speak NATS themselves
+    NATS_ADMIN,
+    NATS_USERS,
+};
+
+struct nats {
+    struct child *child;
+    const char *url; // without credentials
+    int port;
+    const char *users[NATS_USERS]; // their names
+    const char *passwords[NATS_USERS];
+};
+
+// Chooses a port, writes nats/nats.conf, admin.nats and agent.nats, and adds the child (not started
+// yet). wanted_port: 0 for the one of the last run, or 4222, or any.
+// RC_NOT_FOUND: no nats-server here. RC_CONFLICT: wanted_port is taken. What failed has been said.
+enum rc nats_open(struct nats *nats, const struct datadir *dir, struct child_group *group,
+                  int wanted_port) MUST_CHECK;
+
+#endif
