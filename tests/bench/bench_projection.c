@@ -192,9 +192,12 @@ static double seconds_of(long pid)
 
     (void)snprintf(path, sizeof path, "/proc/%ld/stat", pid);
     file = fopen(path, "re");
-    if (file == NULL || fgets(line, sizeof line, file) == NULL || (at = strrchr(line, ')')) == NULL)
+    if (file == NULL || fgets(line, sizeof line, file) == NULL)
         fail("reading /proc");
     (void)fclose(file);
+    at = strrchr(line, ')');
+    if (at == NULL)
+        fail("reading /proc");
     at++;
     for (int field = 3; field <= 15; field++) { // 14 and 15 are what we want
         at = strchr(at, ' ') + 1;

@@ -3,6 +3,7 @@
 #include "broker/base/utf8.h"
 
 #include <criterion/criterion.h>
+#include <stdlib.h>
 #include <string.h>
 
 static struct arena *arena;
@@ -82,7 +83,7 @@ Test(column, a_key_is_cut_between_characters)
 
 Test(column, an_array_that_is_too_large_is_refused_and_not_built)
 {
-    const size_t piece = 64u << 20;
+    const size_t piece = 16u << 20;
     char *bytes = calloc(1, piece);
     struct pg_array array;
     struct pg_param param;

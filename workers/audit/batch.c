@@ -14,7 +14,7 @@
 
 #define ARENA_BYTES (1 << 20)
 #define EARLIEST_US 1577836800000000LL // 2020-01-01, before any packet
-#define LATEST_AHEAD_US (40 * 86400 * 1000000LL)
+#define LATEST_AHEAD_US (40 * 86400000000LL)
 
 static const enum pg_type event_types[EVENT_COLUMNS] = {
     PG_INT8, PG_TIMESTAMPTZ, PG_UUID, PG_UUID, PG_TEXT,

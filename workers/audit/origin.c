@@ -150,12 +150,10 @@ static void on_event(void *ctx, enum rc rc, const struct uuid *event_id)
 {
     struct origin_check *check = ctx;
 
-    if (check->owner == NULL) {
+    if (check->owner == NULL || (rc != RC_OK && rc != RC_NOT_FOUND)) {
         finish(check, rc);
     } else if (rc == RC_NOT_FOUND) {
         on_compared(check, LIKE_UNKNOWN);
-    } else if (rc != RC_OK) {
-        finish(check, rc);
     } else {
         check->expected = *event_id;
         get_record(check);

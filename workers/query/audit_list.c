@@ -72,7 +72,7 @@ static void on_rows(void *ctx, enum rc rc, const struct pg_result *const *result
 
         page->has_total = 1;
         page->total = pg_get_int(results[1], 0, 0);
-        page->entries = arena_calloc(audit->arena, (size_t)count, sizeof *page->entries);
+        page->entries = arena_calloc(audit->arena, (size_t)count, sizeof(void *));
         for (int row = 0; row < count; row++)
             page->entries[page->n_entries++] = read_entry(audit->arena, results[0], row);
     }

@@ -56,7 +56,7 @@ static void on_rows(void *ctx, enum rc rc, const struct pg_result *const *result
 
         if (count == 0 && pg_rows(results[1]) == 0)
             rc = RC_NOT_FOUND;
-        answer->events = arena_calloc(history->arena, (size_t)count, sizeof *answer->events);
+        answer->events = arena_calloc(history->arena, (size_t)count, sizeof(void *));
         for (int row = 0; row < count; row++)
             answer->events[answer->n_events++] = read_event(history->arena, results[0], row);
     }

@@ -132,7 +132,7 @@ static enum rc read_packets(struct list *list, const struct pg_result *rows, int
 {
     Hr__PacketPage *page = list->page;
 
-    page->packets = arena_calloc(list->arena, (size_t)count, sizeof *page->packets);
+    page->packets = arena_calloc(list->arena, (size_t)count, sizeof(void *));
     for (int row = 0; row < count; row++) {
         ProtobufCMessage *message;
         Hr__Packet *packet;

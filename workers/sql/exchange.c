@@ -49,7 +49,7 @@ static void remember_prepared(struct link *link, const struct pg_statement *stat
     if (link->prepared_count == link->prepared_cap) {
         int cap = link->prepared_cap > 0 ? link->prepared_cap * 2 : 16;
         const struct pg_statement **prepared =
-            realloc(link->prepared, (size_t)cap * sizeof *link->prepared);
+            realloc(link->prepared, (size_t)cap * sizeof(void *));
 
         if (prepared == NULL)
             abort();

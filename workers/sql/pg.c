@@ -326,7 +326,7 @@ enum rc pg_run(struct pg *pg, enum pg_mode mode, const struct pg_step *steps, in
         return RC_CLOSED;
     if (pg->up == 0 || pg->waiting == QUEUE_MAX)
         return RC_UNAVAILABLE;
-    job = calloc(1, sizeof *job + (size_t)count * sizeof job->results[0]);
+    job = calloc(1, sizeof *job + (size_t)count * sizeof(void *));
     if (job == NULL)
         abort();
     job->deadline_ms = uv_now(pg->spec.loop) + pg->timeout_ms;
