@@ -1,0 +1,250 @@
+// From records to columns.
+//
+// Nothing in a record can make this fail: texts are made fit for Postgres (workers/sql/column.h),
+// and what is no record becomes an event of type "unreadable", so that one bad message neither
+// stops the log nor is missing from it.
+#include "workers/audit/batch.h"
+
+#include "broker/base/timestamp.h"
+#include "workers/sql/column.h"
+
+#include <assert.h>
+#include <string.h>
+#include <time.h>
+
+#define ARENA_BYTES (1 << 20)
+#define EARLIEST_US 1577836800000000LL // 2020-01-01, before any packet
+#define LATEST_AHEAD_US (40 * 86400000000LL)
+
+static const enum pg_type event_types[EVENT_COLUMNS] = {
+    PG_INT8, PG_TIMESTAMPTZ, PG_UUID, PG_UUID, PG_TEXT,
+    PG_TEXT, PG_TEXT,        PG_TEXT, PG_TEXT, PG_BYTEA,
+};
+
+static const enum pg_type packet_types[PACKET_COLUMNS] = {
+    PG_INT8, PG_TIMESTAMPTZ, PG_TIMESTAMPTZ, PG_UUID, PG_TEXT,  PG_TEXT,
+    PG_TEXT, PG_TEXT,        PG_TEXT,        PG_TEXT, PG_BYTEA,
+};
+
+// What has to be read from a record before it can be stored as one.
+struct reading {
+    bool readable;
+    struct uuid event_id;
+    struct uuid packet_id;
+    int64_t at_us;
+};
+
+void batch_init(struct batch *batch)
+{
+    *batch = (struct batch){.arena = arena_create(ARENA_BYTES)};
+    for (size_t i = 0; i < EVENT_COLUMNS; i++)
+        pg_array_init(&batch->events[i], event_types[i]);
+    for (size_t i = 0; i < PACKET_COLUMNS; i++)
+        pg_array_init(&batch->packets[i], packet_types[i]);
+}
+
+void batch_fini(struct batch *batch)
+{
+    for (size_t i = 0; i < EVENT_COLUMNS; i++)
+        pg_array_fini(&batch->events[i]);
+    for (size_t i = 0; i < PACKET_COLUMNS; i++)
+        pg_array_fini(&batch->packets[i]);
+    arena_destroy(batch->arena);
+}
+
+static struct reading read_item(const struct projection_item *item)
+{
+    const Hr__PacketRecord *record = item->record;
+    struct reading reading = {.at_us = timestamp_now_us()};
+
+    if (record == NULL || record->event == NULL || record->packet == NULL ||
+        record->event->at == NULL)
+        return reading;
+    if (uuid_parse((const char *)record->event->id.data, record->event->id.len,
+                   &reading.event_id) != NULL ||
+        uuid_parse((const char *)record->packet->id.data, record->packet->id.len,
+                   &reading.packet_id) != NULL)
+        return reading;
+    reading.readable = true;
+    reading.at_us = wire_timestamp_us(record->event->at);
+    return reading;
+}
+
+static void note_month(struct batch *batch, int64_t at_us)
+{
+    time_t seconds = (time_t)(at_us / 1000000);
+    struct tm tm;
+    int month;
+
+    // Our own clocks made these; a wild one must not litter the table with partitions.
+    if (at_us < EARLIEST_US || at_us > timestamp_now_us() + LATEST_AHEAD_US)
+        return;
+    if (gmtime_r(&seconds, &tm) == NULL)
+        return;
+    month = (tm.tm_year + 1900) * 12 + tm.tm_mon;
+    for (size_t i = 0; i < batch->month_count; i++) {
+        if (batch->months[i] == month)
+            return;
+    }
+    if (batch->month_count < BATCH_MONTHS)
+        batch->months[batch->month_count++] = month;
+}
+
+static struct pg_param key_of(struct batch *batch, Text text)
+{
+    return column_key(batch->arena, text.data, text.len);
+}
+
+static void add_event(struct batch *batch, const struct projection_item *item,
+                      const struct reading *reading)
+{
+    const Hr__Event *event = reading->readable ? item->record->event : NULL;
+    const Text none = {0, NULL};
+    Text details = text_of("{}");
+    struct pg_array *column = batch->events;
+
+    if (event != NULL && event->details != NULL && event->details->text.len > 0)
+        details = event->details->text;
+    pg_array_append(column++, pg_int8((int64_t)item->sequence));
+    pg_array_append(column++, pg_timestamptz(reading->at_us));
+    pg_array_append(column++, pg_uuid(&reading->event_id));
+    pg_array_append(column++, pg_uuid(&reading->packet_id));
+    pg_array_append(column++, key_of(batch, item->tenant));
+    pg_array_append(column++, key_of(batch, event != NULL ? event->type : text_of("unreadable")));
+    pg_array_append(column++, key_of(batch, event != NULL ? event->actor : none));
+    pg_array_append(column++, key_of(batch, event != NULL ? event->key_id : none));
+    pg_array_append(column++, column_text(batch->arena, details.data, details.len));
+    pg_array_append(column++, pg_bytea(item->data.data, item->data.len));
+    assert(column == batch->events + EVENT_COLUMNS);
+    note_month(batch, reading->at_us);
+}
+
+// An array literal: every element quoted, so that commas, braces and the word NULL mean nothing.
+static struct pg_param tags_literal(struct batch *batch, const Hr__Metadata *metadata)
+{
+    size_t count = metadata != NULL ? metadata->n_tags : 0;
+    struct pg_param *keys = arena_calloc(batch->arena, count, sizeof *keys);
+    size_t bytes = 2;
+    char *literal;
+    char *at;
+
+    for (size_t i = 0; i < count; i++) {
+        keys[i] = key_of(batch, metadata->tags[i]);
+        bytes += 2 * keys[i].len + 3;
+    }
+    literal = arena_alloc(batch->arena, bytes);
+    at = literal;
+    *at++ = '{';
+    for (size_t i = 0; i < count; i++) {
+        const char *tag = keys[i].data;
+
+        if (i > 0)
+            *at++ = ',';
+        *at++ = '"';
+        for (size_t k = 0; k < keys[i].len; k++) {
+            if (tag[k] == '"' || tag[k] == '\\')
+                *at++ = '\\';
+            *at++ = tag[k];
+        }
+        *at++ = '"';
+    }
+    *at++ = '}';
+    return pg_text(literal, (size_t)(at - literal));
+}
+
+static struct pg_param name_of(struct batch *batch, const ProtobufCEnumDescriptor *descriptor,
+                               int value)
+{
+    char *name = arena_alloc(batch->arena, ENUM_TEXT_BYTES);
+
+    if (wire_enum_text(name, descriptor, value) == NULL)
+        return pg_text("unspecified", strlen("unspecified")); // made by a newer program
+    return pg_text(name, strlen(name));
+}
+
+static void add_packet(struct batch *batch, const struct projection_item *item,
+                       const struct reading *reading)
+{
+    const Hr__Packet *packet = item->record->packet;
+    const Hr__Metadata *metadata = packet->metadata;
+    const Text none = {0, NULL};
+    bool has_source = metadata != NULL && metadata->source_agent != NULL;
+    bool has_target = metadata != NULL && metadata->target_agent != NULL;
+    Text packed = wire_pack(batch->arena, &packet->base);
+    struct pg_array *column = batch->packets;
+
+    pg_array_append(column++, pg_int8((int64_t)item->sequence));
+    pg_array_append(column++, pg_timestamptz(wire_timestamp_us(packet->created_at)));
+    pg_array_append(column++, pg_timestamptz(wire_timestamp_us(packet->updated_at)));
+    pg_array_append(column++, pg_uuid(&reading->packet_id));
+    pg_array_append(column++, key_of(batch, item->tenant));
+    pg_array_append(column++, name_of(batch, &hr__status__descriptor, (int)packet->status));
+    pg_array_append(column++, name_of(batch, &hr__priority__descriptor,
+                                      metadata != NULL ? (int)metadata->priority : 0));
+    pg_array_append(column++, key_of(batch, has_source ? metadata->source_agent->id : none));
+    pg_array_append(column++, key_of(batch, has_target ? metadata->target_agent->id : none));
+    pg_array_append(column++, tags_literal(batch, metadata));
+    pg_array_append(column++, pg_bytea(packed.data, packed.len));
+    assert(column == batch->packets + PACKET_COLUMNS);
+}
+
+// The packets that a walk from the newest record back has met: an open-addressed table of item
+// numbers plus 1, at most half full.
+struct seen {
+    const struct projection_item *items;
+    const struct reading *readings;
+    size_t mask;
+    size_t *slots;
+};
+
+static bool seen_before(struct seen *seen, size_t item)
+{
+    const struct uuid *id = &seen->readings[item].packet_id;
+    uint64_t hash;
+    size_t slot;
+
+    memcpy(&hash, id->bytes + 8, sizeof hash); // the random half
+    for (slot = (hash ^ hash >> 32) & seen->mask; seen->slots[slot] != 0;
+         slot = (slot + 1) & seen->mask) {
+        size_t other = seen->slots[slot] - 1;
+
+        if (memcmp(id, &seen->readings[other].packet_id, sizeof *id) == 0 &&
+            text_equal(seen->items[item].tenant, seen->items[other].tenant))
+            return true;
+    }
+    seen->slots[slot] = item + 1;
+    return false;
+}
+
+void batch_fill(struct batch *batch, const struct projection_item *items, size_t count)
+{
+    struct reading *readings;
+    struct seen seen = {.items = items};
+    size_t slots = 2;
+
+    assert(count > 0);
+    arena_reset(batch->arena);
+    for (size_t i = 0; i < EVENT_COLUMNS; i++)
+        pg_array_reset(&batch->events[i]);
+    for (size_t i = 0; i < PACKET_COLUMNS; i++)
+        pg_array_reset(&batch->packets[i]);
+    batch->month_count = 0;
+
+    readings = arena_calloc(batch->arena, count, sizeof *readings);
+    for (size_t i = 0; i < count; i++) {
+        assert(i == 0 || items[i].sequence > items[i - 1].sequence);
+        readings[i] = read_item(&items[i]);
+        add_event(batch, &items[i], &readings[i]);
+    }
+    while (slots < 2 * count)
+        slots *= 2;
+    seen.readings = readings;
+    seen.mask = slots - 1;
+    seen.slots = arena_calloc(batch->arena, slots, sizeof *seen.slots);
+    for (size_t i = count; i-- > 0;) {
+        if (readings[i].readable && !seen_before(&seen, i))
+            add_packet(batch, &items[i], &readings[i]);
+    }
+    batch->last_seq = items[count - 1].sequence;
+    batch->last_event_id = readings[count - 1].event_id;
+}

@@ -1,0 +1,27 @@
+// A batch of records as the columns of two tables. Internal to this folder.
+#ifndef WORKERS_AUDIT_BATCH_H
+#define WORKERS_AUDIT_BATCH_H
+
+#include "workers/audit/projection.h"
+
+#define EVENT_COLUMNS 10
+#define PACKET_COLUMNS 11
+#define BATCH_MONTHS 8
+
+struct batch {
+    struct arena *arena;
+    struct pg_array events[EVENT_COLUMNS];   // in the order of the statement in projection.c
+    struct pg_array packets[PACKET_COLUMNS]; // only the newest record of each packet
+    uint64_t last_seq;
+    struct uuid last_event_id;
+    int months[BATCH_MONTHS]; // year * 12 + month, counted from 0: all that occur, each once
+    size_t month_count;       // those beyond BATCH_MONTHS are left to the default partition
+};
+
+void batch_init(struct batch *batch);
+void batch_fini(struct batch *batch);
+
+// Replaces what it held. count is at least 1.
+void batch_fill(struct batch *batch, const struct projection_item *items, size_t count);
+
+#endif

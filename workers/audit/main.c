@@ -1,0 +1,55 @@
+// audit: writes every record of the stream into Postgres, in order, exactly once.
+//   takes   hr.v1.packet.<shard>.>, stream HR_PACKETS_<shard>
+//   writes  tables packet_events, packets, projector: deploy/sql, which it also applies
+//   promises that nothing is missing: while Postgres is away it keeps its place and catches up
+//   later
+
+#include "broker/run.h"
+#include "broker/subjects.h"
+#include "workers/audit/follow.h"
+
+#include <assert.h>
+
+struct app {
+    const char *postgres_url;
+    struct follower *follower;
+};
+
+static const struct cfg_key keys[] = {
+    CFG_STR(struct app, postgres_url, "HR_POSTGRES_URL", NULL, "Postgres, as libpq reads it"),
+    CFG_END,
+};
+
+static enum rc on_open(void *ctx, struct run *run)
+{
+    struct app *app = ctx;
+
+    static_assert(SHARD_COUNT == 1, "one follower per shard");
+    return follow_open(&app->follower, run, app->postgres_url, 0);
+}
+
+static void on_close(void *ctx) // also runs when on_open() failed
+{
+    follow_close(((struct app *)ctx)->follower);
+}
+
+static bool is_ready(void *ctx, const char **reason)
+{
+    return follow_is_ready(((struct app *)ctx)->follower, reason);
+}
+
+int main(int argc, char **argv)
+{
+    static const struct run_spec spec = {
+        .name = "hr-worker-audit",
+        .summary = "writes every record of the stream into Postgres",
+        .keys = keys,
+        .creates_topology = true,
+        .open = on_open,
+        .close = on_close,
+        .ready = is_ready,
+    };
+    struct app app = {0};
+
+    return run_program(argc, argv, &spec, &app);
+}

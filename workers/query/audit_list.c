@@ -1,0 +1,136 @@
+// Filters that are null drop out, as in list.c.
+#include "workers/query/audit_list.h"
+
+#include "workers/query/event_row.h"
+#include "workers/sql/column.h"
+
+#include <assert.h>
+#include <string.h>
+
+#define DEFAULT_LIMIT 50
+
+#define MATCHES                                                                                    \
+    " FROM packet_events WHERE tenant = $1"                                                        \
+    " AND ($2::text IS NULL OR actor = $2)"                                                        \
+    " AND ($3::text IS NULL OR type = $3)"                                                         \
+    " AND ($4::uuid IS NULL OR packet_id = $4)"                                                    \
+    " AND ($5::timestamptz IS NULL OR at >= $5)"                                                   \
+    " AND ($6::timestamptz IS NULL OR at <= $6)"
+
+static const struct pg_statement page_statement = {
+    "audit_page",
+    "SELECT " EVENT_ROW_COLUMNS MATCHES " ORDER BY at DESC, seq DESC LIMIT $7 OFFSET $8",
+};
+
+static const struct pg_statement count_statement = {
+    "audit_count",
+    "SELECT count(*)" MATCHES,
+};
+
+#define FILTERS 6 // parameters of MATCHES
+#define PARAMS 8
+
+struct audit {
+    struct arena *arena;
+    Hr__AuditPage *page;
+    audit_list_done done;
+    void *ctx;
+};
+
+static Hr__AuditEntry *read_entry(struct arena *arena, const struct pg_result *rows, int row)
+{
+    Hr__AuditEntry *entry = wire_new(arena, &hr__audit_entry__descriptor);
+    struct event_row from;
+
+    event_row_read(&from, arena, rows, row);
+    entry->has_id = 1;
+    entry->id = from.id;
+    entry->has_packet_id = 1;
+    entry->packet_id = from.packet_id;
+    entry->has_actor = 1;
+    entry->actor = from.actor;
+    entry->has_action = 1;
+    entry->action = from.type;
+    entry->has_resource = 1;
+    entry->resource = text_of("packet");
+    entry->details = wire_json(arena, from.details);
+    entry->timestamp = wire_timestamp(arena, from.at_us);
+    entry->has_key_id = 1;
+    entry->key_id = from.key_id;
+    entry->has_sequence = 1;
+    entry->sequence = from.sequence;
+    return entry;
+}
+
+static void on_rows(void *ctx, enum rc rc, const struct pg_result *const *results)
+{
+    struct audit *audit = ctx;
+    Hr__AuditPage *page = audit->page;
+
+    if (rc == RC_OK) {
+        int count = pg_rows(results[0]);
+
+        page->has_total = 1;
+        page->total = pg_get_int(results[1], 0, 0);
+        page->entries = arena_calloc(audit->arena, (size_t)count, sizeof(void *));
+        for (int row = 0; row < count; row++)
+            page->entries[page->n_entries++] = read_entry(audit->arena, results[0], row);
+    }
+    audit->done(audit->ctx, rc, rc == RC_OK ? page : NULL);
+}
+
+static struct pg_param text_filter(struct arena *arena, bool has, Text text)
+{
+    if (!has || text.len == 0)
+        return pg_null(PG_TEXT);
+    return column_key(arena, text.data, text.len);
+}
+
+static struct pg_param id_filter(bool has, Text text)
+{
+    struct uuid id;
+
+    if (!has || text.len == 0)
+        return pg_null(PG_UUID);
+    if (uuid_parse((const char *)text.data, text.len, &id) != NULL)
+        memset(&id, 0xff, sizeof id); // no packet has it, as no packet has what was asked for
+    return pg_uuid(&id);
+}
+
+static struct pg_param time_filter(const Google__Protobuf__Timestamp *timestamp)
+{
+    if (timestamp == NULL)
+        return pg_null(PG_TIMESTAMPTZ);
+    return pg_timestamptz(wire_timestamp_us(timestamp));
+}
+
+enum rc audit_list(struct pg *pg, const char *tenant, const Hr__ListAudit *request,
+                   struct arena *arena, audit_list_done done, void *ctx)
+{
+    struct audit *audit = arena_alloc(arena, sizeof *audit);
+    Hr__AuditPage *page = wire_new(arena, &hr__audit_page__descriptor);
+
+    *audit = (struct audit){arena, page, done, ctx};
+    page->has_limit = 1;
+    page->limit = request->has_limit ? request->limit : DEFAULT_LIMIT;
+    page->has_offset = 1;
+    page->offset = request->has_offset ? request->offset : 0;
+    assert(page->limit > 0 && page->offset >= 0);
+
+    const struct pg_param params[PARAMS] = {
+        pg_text(tenant, strlen(tenant)),
+        text_filter(arena, request->has_actor, request->actor),
+        text_filter(arena, request->has_action, request->action),
+        id_filter(request->has_packet_id, request->packet_id),
+        time_filter(request->created_after),
+        time_filter(request->created_before),
+        pg_int8(page->limit),
+        pg_int8(page->offset),
+    };
+    const struct pg_step steps[] = {
+        {&page_statement,  params, PARAMS },
+        {&count_statement, params, FILTERS}
+    };
+
+    return pg_run(pg, PG_SNAPSHOT, steps, 2, on_rows, audit);
+}

@@ -1,0 +1,16 @@
+// audit.list: a tenant's events, newest first.
+#ifndef WORKERS_QUERY_AUDIT_LIST_H
+#define WORKERS_QUERY_AUDIT_LIST_H
+
+#include "broker/packet/wire.h"
+#include "workers/sql/pg.h"
+
+// page lives in the arena; NULL unless rc is RC_OK.
+typedef void (*audit_list_done)(void *ctx, enum rc rc, const Hr__AuditPage *page);
+
+// request: its numbers are within their bounds. arena: lives until done is called, which happens if
+// and only if this returns RC_OK. RC_UNAVAILABLE: Postgres is away.
+enum rc audit_list(struct pg *pg, const char *tenant, const Hr__ListAudit *request,
+                   struct arena *arena, audit_list_done done, void *ctx) MUST_CHECK;
+
+#endif

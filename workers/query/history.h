@@ -1,0 +1,16 @@
+// packet.history: what happened to one packet, oldest first.
+#ifndef WORKERS_QUERY_HISTORY_H
+#define WORKERS_QUERY_HISTORY_H
+
+#include "broker/packet/problem.h"
+#include "workers/sql/pg.h"
+
+// history lives in the arena; NULL unless rc is RC_OK. RC_NOT_FOUND: the tenant has no such packet.
+typedef void (*history_done)(void *ctx, enum rc rc, const Hr__History *history);
+
+// request: with a packet_id. arena: lives until done is called, which happens if and only if this
+// returns RC_OK. RC_INVALID: packet_id is no UUID. RC_UNAVAILABLE: Postgres is away.
+enum rc history_get(struct pg *pg, const char *tenant, const Hr__GetHistory *request,
+                    struct arena *arena, history_done done, void *ctx) MUST_CHECK;
+
+#endif

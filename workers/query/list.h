@@ -1,0 +1,22 @@
+// packet.list: pages of packets, newest first.
+#ifndef WORKERS_QUERY_LIST_H
+#define WORKERS_QUERY_LIST_H
+
+#include "broker/packet/problem.h"
+#include "workers/sql/pg.h"
+
+#define LIST_DEFAULT 50 // packets on a page when the client does not say
+#define LIST_BYTES_MAX                                                                             \
+    (4u << 20) // of packets: a page ends early behind that, and has a cursor then
+
+// page lives in the arena; NULL unless rc is RC_OK.
+typedef void (*list_done)(void *ctx, enum rc rc, const Hr__PacketPage *page);
+
+// pg: its sessions have force_custom_plan set, see list.c. request: its numbers are within their
+// bounds; borrowed until this returns. arena: lives until done is called, which happens if and only
+// if this returns RC_OK. RC_REFUSED: problem says why. RC_UNAVAILABLE: Postgres is away.
+enum rc list_packets(struct pg *pg, const char *tenant, const Hr__ListPackets *request,
+                     struct arena *arena, struct problem *problem, list_done done,
+                     void *ctx) MUST_CHECK;
+
+#endif

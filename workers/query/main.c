@@ -1,0 +1,282 @@
+// query: answers lists, histories and the audit log out of Postgres.
+//   takes   hr.v1.cmd.<tenant>.<key>.packet.list|history, audit.list|wait
+//   reads   tables packets, packet_events, projector: deploy/sql
+//   writes  nothing
+//   a reader that sends HR-Min-Seq sees everything up to it, or is told that the projection is
+//   behind
+
+#include "broker/packet/issues.h"
+#include "broker/run.h"
+#include "broker/service.h"
+#include "broker/subjects.h"
+#include "workers/query/audit_list.h"
+#include "workers/query/barrier.h"
+#include "workers/query/history.h"
+#include "workers/query/list.h"
+
+#include <assert.h>
+
+struct app {
+    const char *postgres_url;
+    int64_t connections;
+    struct pg *pg;
+    struct barrier *barrier;
+    struct service_config config;
+    struct service *service;
+};
+
+static const struct cfg_key keys[] = {
+    CFG_STR(struct app, postgres_url, "HR_POSTGRES_URL", NULL, "Postgres, as libpq reads it"),
+    CFG_I64(struct app, connections, "HR_POSTGRES_CONNECTIONS", "4", 1, 64,
+            "connections to Postgres, which is how many queries run at a time"),
+    CFG_END,
+};
+
+// A command that waits at the barrier; in its arena.
+struct entry {
+    struct app *app;
+    struct command *command;
+    void (*enter)(struct app *app, struct command *command);
+    struct barrier_wait wait;
+};
+
+static void on_passed(void *ctx, enum rc rc)
+{
+    struct entry *entry = ctx;
+    struct command *command = entry->command;
+    struct problem problem;
+
+    if (rc == RC_OK) {
+        entry->enter(entry->app, command);
+    } else if (rc == RC_TIMEOUT) {
+        (void)problem_set(&problem, command->arena, PROBLEM_PROJECTION_BEHIND,
+                          "The read side has not caught up with this write yet");
+        problem.retry_after_seconds = 1;
+        command_refuse(command, &problem);
+    } else {
+        command_fail(command, rc);
+    }
+}
+
+static void enter_when_passed(struct app *app, struct command *command,
+                              void (*enter)(struct app *app, struct command *command))
+{
+    struct entry *entry = arena_alloc(command->arena, sizeof *entry);
+
+    static_assert(SHARD_COUNT == 1, "min_seq counts in the one shard");
+    entry->app = app;
+    entry->command = command;
+    entry->enter = enter;
+    barrier_wait(app->barrier, &entry->wait, 0, command->min_seq, on_passed, entry);
+}
+
+static void on_page(void *ctx, enum rc rc, const Hr__PacketPage *page)
+{
+    struct command *command = ctx;
+
+    if (rc == RC_OK)
+        command_reply(command, &page->base, 0);
+    else
+        command_fail(command, rc);
+}
+
+static void enter_list(struct app *app, struct command *command)
+{
+    struct problem problem;
+    enum rc rc = list_packets(app->pg, command->tenant, (Hr__ListPackets *)command->request,
+                              command->arena, &problem, on_page, command);
+
+    if (rc == RC_REFUSED)
+        command_refuse(command, &problem);
+    else if (rc != RC_OK)
+        command_fail(command, rc);
+}
+
+static void on_list(void *ctx, struct command *command)
+{
+    enter_when_passed(ctx, command, enter_list);
+}
+
+static void on_history_rows(void *ctx, enum rc rc, const Hr__History *history)
+{
+    struct command *command = ctx;
+    const Hr__GetHistory *request = (Hr__GetHistory *)command->request;
+    struct problem problem;
+
+    if (rc == RC_OK) {
+        command_reply(command, &history->base, 0);
+    } else if (rc == RC_NOT_FOUND) {
+        (void)problem_set(&problem, command->arena, PROBLEM_NOT_FOUND, "Packet %.*s not found",
+                          TEXT_ARGS(request->packet_id));
+        command_refuse(command, &problem);
+    } else {
+        command_fail(command, rc);
+    }
+}
+
+static void refuse_missing_id(struct command *command)
+{
+    struct issues issues = {.arena = command->arena};
+    struct path path = {0};
+    struct problem problem;
+
+    path_push_name(&path, text_of("body"));
+    path_push_name(&path, text_of("packet_id"));
+    (void)issues_add(&issues, &path, "missing", "Field required");
+    (void)issues_to_problem(&issues, &problem);
+    command_refuse(command, &problem);
+}
+
+static void enter_history(struct app *app, struct command *command)
+{
+    const Hr__GetHistory *request = (Hr__GetHistory *)command->request;
+    enum rc rc;
+
+    if (!request->has_packet_id || request->packet_id.len == 0) {
+        refuse_missing_id(command);
+        return;
+    }
+    rc = history_get(app->pg, command->tenant, request, command->arena, on_history_rows, command);
+    if (rc != RC_OK)
+        command_fail(command, rc);
+}
+
+static void on_history(void *ctx, struct command *command)
+{
+    enter_when_passed(ctx, command, enter_history);
+}
+
+static void on_audit_page(void *ctx, enum rc rc, const Hr__AuditPage *page)
+{
+    struct command *command = ctx;
+
+    if (rc == RC_OK)
+        command_reply(command, &page->base, 0);
+    else
+        command_fail(command, rc);
+}
+
+static void enter_audit(struct app *app, struct command *command)
+{
+    enum rc rc = audit_list(app->pg, command->tenant, (Hr__ListAudit *)command->request,
+                            command->arena, on_audit_page, command);
+
+    if (rc != RC_OK)
+        command_fail(command, rc);
+}
+
+static void on_audit(void *ctx, struct command *command)
+{
+    enter_when_passed(ctx, command, enter_audit);
+}
+
+static void enter_empty(struct app *app, struct command *command)
+{
+    (void)app;
+    command_reply(command, wire_new(command->arena, &hr__empty__descriptor), 0);
+}
+
+static void on_wait(void *ctx, struct command *command)
+{
+    enter_when_passed(ctx, command, enter_empty);
+}
+
+static const struct command_spec commands[] = {
+    {"packet", "list",    &hr__list_packets__descriptor, on_list   },
+    {"packet", "history", &hr__get_history__descriptor,  on_history},
+    {"audit",  "list",    &hr__list_audit__descriptor,   on_audit  },
+    {"audit",  "wait",    &hr__empty__descriptor,        on_wait   },
+};
+
+static void on_pg_state(void *ctx, bool up)
+{
+    struct app *app = ctx;
+
+    if (app->barrier != NULL)
+        barrier_on_state(app->barrier, up);
+}
+
+static void on_notify(void *ctx, const char *channel, const char *payload)
+{
+    struct app *app = ctx;
+
+    (void)channel; // sessions listen to one
+    barrier_on_notify(app->barrier, payload);
+}
+
+static bool is_ready(void *ctx, const char **reason)
+{
+    struct app *app = ctx;
+
+    if (pg_is_up(app->pg))
+        return true;
+    *reason = "not connected to Postgres";
+    return false;
+}
+
+static enum rc on_open(void *ctx, struct run *run)
+{
+    struct app *app = ctx;
+    const struct pg_options options = {
+        .conninfo = app->postgres_url,
+        .application = run_name(run),
+        // Every plan for the values at hand: list.c relies on it.
+        .session = "SET plan_cache_mode = force_custom_plan;" BARRIER_SESSION,
+        .connections = (int)app->connections,
+        .on_state = on_pg_state,
+        .on_notify = on_notify,
+        .ctx = app,
+    };
+    enum rc rc = pg_open(&app->pg, run_loop(run), &options);
+
+    if (rc != RC_OK)
+        return rc;
+    app->barrier = barrier_open(app->pg, run_loop(run));
+    app->config = (struct service_config){
+        .name = "query",
+        .help = "lists, histories and the audit log",
+        .commands = commands,
+        .command_count = sizeof commands / sizeof commands[0],
+        .ready = is_ready,
+        .ctx = app,
+    };
+    return service_open(&app->service, run_conn(run), &app->config);
+}
+
+static void on_drain(void *ctx)
+{
+    service_drain(((struct app *)ctx)->service);
+}
+
+static size_t on_in_hand(void *ctx)
+{
+    return service_in_hand(((struct app *)ctx)->service);
+}
+
+static void on_close(void *ctx) // also runs when on_open() failed
+{
+    struct app *app = ctx;
+
+    // What still waits is answered by these two.
+    barrier_close(app->barrier);
+    pg_close(app->pg, NULL, NULL);
+    service_close(app->service);
+}
+
+int main(int argc, char **argv)
+{
+    static const struct run_spec spec = {
+        .name = "hr-worker-query",
+        .summary = "answers lists, histories and the audit log out of Postgres",
+        .keys = keys,
+        .creates_topology = true,
+        .open = on_open,
+        .close = on_close,
+        .ready = is_ready,
+        .drain = on_drain,
+        .in_hand = on_in_hand,
+    };
+    struct app app = {0};
+
+    return run_program(argc, argv, &spec, &app);
+}
