@@ -23,6 +23,8 @@
 #define SUBSCRIPTIONS_MAX 128
 #define SERVERS_MAX 16
 #define RECONNECT_WAIT_MS 100
+#define DISCARD_COUNT 256
+#define DISCARD_BYTES (256 * 1024)
 #define PING_INTERVAL_MS 5000 // two missed answers end a connection that has silently died
 #define LIBRARY_WAIT_MS 1000
 
@@ -63,6 +65,9 @@ struct conn {
     size_t max_payload;
     void *adapter; // what libnats hands to on_write
     bool unsent;   // something was published during this turn
+    natsMsg *discarded[DISCARD_COUNT]; // to be destroyed together
+    size_t discarded_count;
+    size_t discarded_bytes;
     bool up;
     bool closing;
     bool closed;   // libnats has said that it is through with the connection
@@ -152,6 +157,26 @@ struct msg *msg_with_data(const struct msg *like, const void *data, size_t len)
     return msg;
 }
 
+// --- destroying ----------------------------------------------------------------------------------
+
+// libnats frees messages on a thread of its own and wakes it for each; waking it for many at once
+// saves a fifth of a busy program's time (measured: futex calls behind natsMsg_Destroy).
+static void destroy_discarded(struct conn *conn)
+{
+    for (size_t i = 0; i < conn->discarded_count; i++)
+        natsMsg_Destroy(conn->discarded[i]);
+    conn->discarded_count = 0;
+    conn->discarded_bytes = 0;
+}
+
+static void discard(struct conn *conn, natsMsg *msg)
+{
+    conn->discarded[conn->discarded_count++] = msg;
+    conn->discarded_bytes += (size_t)natsMsg_GetDataLength(msg);
+    if (conn->discarded_count == DISCARD_COUNT || conn->discarded_bytes > DISCARD_BYTES)
+        destroy_discarded(conn);
+}
+
 // --- from libnats' threads to the loop -----------------------------------------------------------
 
 static void set_state(struct conn *conn, bool up)
@@ -207,6 +232,7 @@ static void on_handle_closed(uv_handle_t *handle)
         natsSubscription_Destroy(conn->subs[i]->nats);
         free(conn->subs[i]);
     }
+    destroy_discarded(conn);
     natsConnection_Destroy(conn->nats);
     natsOptions_Destroy(conn->options);
     uv_mutex_destroy(&conn->mutex);
@@ -277,7 +303,7 @@ static bool empty_queue(struct subscription *sub)
             sub->on_message(sub->ctx, NULL);
         } else if (s == NATS_OK) {
             sub->on_message(sub->ctx, &msg);
-            natsMsg_Destroy(msg.nats);
+            discard(sub->conn, msg.nats);
         } else {
             return s == NATS_TIMEOUT;
         }
@@ -594,7 +620,8 @@ enum rc conn_publish(struct conn *conn, const char *subject, const char *reply,
         s = natsMsgHeader_Set(msg, headers[i].name, headers[i].value);
     if (s == NATS_OK)
         s = natsConnection_PublishMsg(conn->nats, msg);
-    natsMsg_Destroy(msg);
+    if (msg != NULL)
+        discard(conn, msg);
     if (s == NATS_OK)
         return RC_OK;
     log_warn("nats.publish", "subject=%s error=\"%s\"", subject, natsStatus_GetText(s));
