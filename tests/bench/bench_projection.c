@@ -270,6 +270,7 @@ int main(int argc, char **argv)
     const struct pg_options options = {
         .conninfo = getenv("HR_POSTGRES_URL"),
         .application = "bench",
+        .session = PROJECTION_SESSION,
         .connections = 1,
         .timeout_ms = 60000,
         .on_state = on_state,

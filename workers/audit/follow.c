@@ -407,6 +407,7 @@ enum rc follow_open(struct follower **out, struct run *run, const char *postgres
     struct pg_options options = {
         .conninfo = postgres_url,
         .application = run_name(run),
+        .session = PROJECTION_SESSION,
         .connections = 1,
         .timeout_ms = WRITE_TIMEOUT_MS,
         .on_state = on_pg_state,

@@ -72,30 +72,48 @@ static const struct pg_statement months_statement = {
 
 static const struct pg_statement events_statement = {
     "projector_events",
+    "WITH stored AS ("
     "INSERT INTO packet_events (shard, epoch, seq, at, event_id, packet_id, tenant, type, actor,"
     " key_id, details, record)"
     " SELECT $1, $2, u.* FROM unnest($3, $4, $5, $6, $7, $8, $9, $10, $11, $12)"
     " AS u (seq, at, event_id, packet_id, tenant, type, actor, key_id, details, record)"
-    " WHERE u.seq > (SELECT last_seq FROM projector WHERE shard = $1 AND epoch = $2)",
+    " WHERE u.seq > (SELECT last_seq FROM projector WHERE shard = $1 AND epoch = $2)"
+    " RETURNING tenant, type)"
+    " INSERT INTO event_counts AS c (tenant, type, shard, n)"
+    " SELECT tenant, type, $1, count(*) FROM stored GROUP BY tenant, type"
+    " ON CONFLICT (tenant, type, shard) DO UPDATE SET n = c.n + excluded.n",
 };
 
+// The counts move by what the packets are now, less what they were. No part of a statement sees
+// what another part of it does, so "earlier" is the state before.
 static const struct pg_statement packets_statement = {
     "projector_packets",
-    "INSERT INTO packets AS p (shard, epoch, seq, created_at, updated_at, id, tenant, status,"
-    " priority, source_agent, target_agent, tags, packet)"
-    " SELECT $1, $2, u.seq, u.created_at, u.updated_at, u.id, u.tenant, u.status, u.priority,"
-    " u.source_agent, u.target_agent, u.tags::text[], u.packet"
+    "WITH incoming AS (SELECT u.*"
     " FROM unnest($3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)"
     " AS u (seq, created_at, updated_at, id, tenant, status, priority, source_agent, target_agent,"
     " tags, packet)"
-    " WHERE u.seq > (SELECT last_seq FROM projector WHERE shard = $1 AND epoch = $2)"
+    " WHERE u.seq > (SELECT last_seq FROM projector WHERE shard = $1 AND epoch = $2)),"
+    " earlier AS (SELECT p.tenant, p.status FROM incoming i"
+    " JOIN packets p ON p.tenant = i.tenant AND p.id = i.id"
+    " WHERE (p.epoch, p.seq) < ($2, i.seq)),"
+    " stored AS ("
+    "INSERT INTO packets AS p (shard, epoch, seq, created_at, updated_at, id, tenant, status,"
+    " priority, source_agent, target_agent, tags, packet)"
+    " SELECT $1, $2, u.seq, u.created_at, u.updated_at, u.id, u.tenant, u.status, u.priority,"
+    " u.source_agent, u.target_agent, u.tags::text[], u.packet FROM incoming u"
     " ON CONFLICT (tenant, id) DO UPDATE SET"
     " shard = excluded.shard, epoch = excluded.epoch, seq = excluded.seq,"
     " created_at = excluded.created_at, updated_at = excluded.updated_at,"
     " status = excluded.status, priority = excluded.priority,"
     " source_agent = excluded.source_agent, target_agent = excluded.target_agent,"
     " tags = excluded.tags, packet = excluded.packet"
-    " WHERE (p.epoch, p.seq) < (excluded.epoch, excluded.seq)",
+    " WHERE (p.epoch, p.seq) < (excluded.epoch, excluded.seq)"
+    " RETURNING p.tenant, p.status)"
+    " INSERT INTO packet_counts AS c (tenant, status, shard, n)"
+    " SELECT tenant, status, $1, sum(d) FROM (SELECT tenant, status, 1 AS d FROM stored"
+    " UNION ALL SELECT tenant, status, -1 FROM earlier) AS moved"
+    " GROUP BY tenant, status HAVING sum(d) <> 0"
+    " ON CONFLICT (tenant, status, shard) DO UPDATE SET n = c.n + excluded.n",
 };
 
 static const struct pg_statement advance_statement = {

@@ -18,6 +18,10 @@
 // NOTIFY with "<shard> <epoch> <last_seq>" after each commit.
 #define PROJECTION_CHANNEL "hr_projected"
 
+// What the session of its pool has to run: a plan that was made while the tables were small would
+// be kept when they are large, and cost twice as much (measured).
+#define PROJECTION_SESSION "SET plan_cache_mode = force_custom_plan;"
+
 struct projection;
 
 struct projection_place {

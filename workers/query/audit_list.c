@@ -11,8 +11,8 @@
 
 #define MATCHES                                                                                    \
     " FROM packet_events WHERE tenant = $1"                                                        \
-    " AND ($2::text IS NULL OR actor = $2)"                                                        \
-    " AND ($3::text IS NULL OR type = $3)"                                                         \
+    " AND ($2::text IS NULL OR type = $2)"                                                         \
+    " AND ($3::text IS NULL OR actor = $3)"                                                        \
     " AND ($4::uuid IS NULL OR packet_id = $4)"                                                    \
     " AND ($5::timestamptz IS NULL OR at >= $5)"                                                   \
     " AND ($6::timestamptz IS NULL OR at <= $6)"
@@ -27,6 +27,14 @@ static const struct pg_statement count_statement = {
     "SELECT count(*)" MATCHES,
 };
 
+// The same count when the action is the only filter.
+static const struct pg_statement known_count_statement = {
+    "audit_known_count",
+    "SELECT coalesce(sum(n), 0)::bigint FROM event_counts WHERE tenant = $1"
+    " AND ($2::text IS NULL OR type = $2)",
+};
+
+#define KNOWN_FILTERS 2
 #define FILTERS 6 // parameters of MATCHES
 #define PARAMS 8
 
@@ -119,18 +127,22 @@ enum rc audit_list(struct pg *pg, const char *tenant, const Hr__ListAudit *reque
 
     const struct pg_param params[PARAMS] = {
         pg_text(tenant, strlen(tenant)),
-        text_filter(arena, request->has_actor, request->actor),
         text_filter(arena, request->has_action, request->action),
+        text_filter(arena, request->has_actor, request->actor),
         id_filter(request->has_packet_id, request->packet_id),
         time_filter(request->created_after),
         time_filter(request->created_before),
         pg_int8(page->limit),
         pg_int8(page->offset),
     };
-    const struct pg_step steps[] = {
-        {&page_statement,  params, PARAMS },
-        {&count_statement, params, FILTERS}
+    struct pg_step steps[] = {
+        {&page_statement,        params, PARAMS       },
+        {&known_count_statement, params, KNOWN_FILTERS}
     };
 
+    for (int i = KNOWN_FILTERS; i < FILTERS; i++) {
+        if (!params[i].null)
+            steps[1] = (struct pg_step){&count_statement, params, FILTERS};
+    }
     return pg_run(pg, PG_SNAPSHOT, steps, 2, on_rows, audit);
 }

@@ -43,6 +43,14 @@ static const struct pg_statement count_statement = {
     "SELECT count(*)" MATCHES,
 };
 
+// The same count when status is the only filter.
+static const struct pg_statement known_count_statement = {
+    "list_known_count",
+    "SELECT coalesce(sum(n), 0)::bigint FROM packet_counts WHERE tenant = $1"
+    " AND ($2::text IS NULL OR status = $2) AND ($3::text[] IS NULL OR status = ANY($3))",
+};
+
+#define KNOWN_FILTERS 3
 #define FILTERS 9 // parameters of MATCHES
 #define PARAMS 14 // and of the page
 
@@ -211,11 +219,15 @@ static enum rc set_filters(struct pg_param params[FILTERS], struct pg_array arra
 // Runs the page, and the count unless the cursor knows it already: then both see the same state.
 static enum rc run(struct pg *pg, struct list *list, const struct pg_param params[PARAMS])
 {
-    const struct pg_step steps[] = {
-        {&page_statement,  params, PARAMS },
-        {&count_statement, params, FILTERS}
+    struct pg_step steps[] = {
+        {&page_statement,        params, PARAMS       },
+        {&known_count_statement, params, KNOWN_FILTERS}
     };
 
+    for (int i = KNOWN_FILTERS; i < FILTERS; i++) {
+        if (!params[i].null)
+            steps[1] = (struct pg_step){&count_statement, params, FILTERS};
+    }
     if (list->total >= 0)
         return pg_run(pg, PG_SINGLE, steps, 1, on_page, list);
     return pg_run(pg, PG_SNAPSHOT, steps, 2, on_page, list);

@@ -143,3 +143,25 @@ enum rc do_write(struct lab *lab, struct projection *projection,
 {
     return do_write_meanwhile(lab, projection, items, count, NULL);
 }
+
+void check_counts(struct lab *lab)
+{
+    cr_assert_str_eq(lab_sql(lab, "SELECT count(*) FROM ("
+                                  "(SELECT tenant, status, count(*)::numeric FROM packets"
+                                  " GROUP BY 1, 2)"
+                                  " EXCEPT SELECT tenant, status, sum(n) FROM packet_counts"
+                                  " GROUP BY 1, 2) AS x"),
+                     "0");
+    cr_assert_str_eq(lab_sql(lab, "SELECT count(*) FROM ("
+                                  "(SELECT tenant, type, count(*)::numeric FROM packet_events"
+                                  " GROUP BY 1, 2)"
+                                  " EXCEPT SELECT tenant, type, sum(n) FROM event_counts"
+                                  " GROUP BY 1, 2) AS x"),
+                     "0");
+    cr_assert_str_eq(lab_sql(lab, "SELECT coalesce(sum(n), 0) = (SELECT count(*) FROM packets)"
+                                  " FROM packet_counts"),
+                     "t");
+    cr_assert_str_eq(lab_sql(lab, "SELECT coalesce(sum(n), 0) = (SELECT count(*) FROM"
+                                  " packet_events) FROM event_counts"),
+                     "t");
+}

@@ -46,4 +46,7 @@ enum rc do_write_meanwhile(struct lab *lab, struct projection *projection,
                            const struct projection_item *items, size_t count,
                            void (*meanwhile)(void));
 
+// Aborts the test unless what is kept as counts is what counting says.
+void check_counts(struct lab *lab);
+
 #endif

@@ -12,12 +12,13 @@ static struct projection *projection;
 static void set_up(void)
 {
     lab_open(&lab, true);
-    lab_connect(&lab, 1, 0, NULL);
+    lab_connect(&lab, 1, 0, PROJECTION_SESSION);
     projection = projection_create(lab.pg, 0);
 }
 
 static void tear_down(void)
 {
+    check_counts(&lab); // whatever a test did
     lab_close(&lab);
     projection_destroy(projection);
 }

@@ -27,6 +27,7 @@ static void set_up(void)
 
 static void tear_down(void)
 {
+    check_counts(&lab); // whatever a test did
     lab_close(&lab);
     projection_destroy(projection);
 }
