@@ -27,12 +27,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#define WINDOW 1000                // messages: also the largest batch
+#define WINDOW 2000                // messages: also the largest batch
 #define BATCH_BYTES_MAX (8u << 20) // of records in one transaction, unless one alone is larger
 #define BUSY_BATCH 48              // records; a batch of so many says that the stream is busy
-#define LINGER_MS 60
-#define AGAIN_MS 1000              // pause before a step is tried again
-#define RECHECK_MS 60000           // see nats.md 8.2
+#define LINGER_MS 80
+#define AGAIN_MS 1000    // pause before a step is tried again
+#define RECHECK_MS 60000 // see nats.md 8.2
 #define MIGRATE_PATIENCE_MS 5000
 #define WRITE_TIMEOUT_MS 30000
 #define ARENA_BYTES (1 << 20)
@@ -269,8 +269,7 @@ static void on_linger(uv_timer_t *linger)
 // Room for half a window is kept, so that the stream flows on while a full pile is written.
 static bool is_lingering(const struct follower *follower)
 {
-    size_t waiting =
-        follower->filling->count + follower->draining->count - follower->draining->at;
+    size_t waiting = follower->filling->count + follower->draining->count - follower->draining->at;
 
     return uv_is_active((const uv_handle_t *)&follower->linger) && waiting < WINDOW / 2;
 }
