@@ -5,6 +5,7 @@
 //   later
 
 #include "broker/run.h"
+#include "broker/service.h"
 #include "broker/subjects.h"
 #include "workers/audit/follow.h"
 
@@ -13,6 +14,8 @@
 struct app {
     const char *postgres_url;
     struct follower *follower;
+    struct service_config config;
+    struct service *service; // only says how it is: audit.ping
 };
 
 static const struct cfg_key keys[] = {
@@ -20,22 +23,45 @@ static const struct cfg_key keys[] = {
     CFG_END,
 };
 
+static bool is_ready(void *ctx, const char **reason)
+{
+    return follow_is_ready(((struct app *)ctx)->follower, reason);
+}
+
 static enum rc on_open(void *ctx, struct run *run)
 {
     struct app *app = ctx;
+    enum rc rc;
 
     static_assert(SHARD_COUNT == 1, "one follower per shard");
-    return follow_open(&app->follower, run, app->postgres_url, 0);
+    rc = follow_open(&app->follower, run, app->postgres_url, 0);
+    if (rc != RC_OK)
+        return rc;
+    app->config = (struct service_config){
+        .name = "audit",
+        .help = "writes every record of the stream into Postgres",
+        .ready = is_ready,
+        .ctx = app,
+    };
+    return service_open(&app->service, run_conn(run), &app->config);
+}
+
+static void on_drain(void *ctx)
+{
+    service_drain(((struct app *)ctx)->service);
+}
+
+static size_t on_in_hand(void *ctx)
+{
+    return service_in_hand(((struct app *)ctx)->service);
 }
 
 static void on_close(void *ctx) // also runs when on_open() failed
 {
-    follow_close(((struct app *)ctx)->follower);
-}
+    struct app *app = ctx;
 
-static bool is_ready(void *ctx, const char **reason)
-{
-    return follow_is_ready(((struct app *)ctx)->follower, reason);
+    service_close(app->service);
+    follow_close(app->follower);
 }
 
 int main(int argc, char **argv)
@@ -48,6 +74,8 @@ int main(int argc, char **argv)
         .open = on_open,
         .close = on_close,
         .ready = is_ready,
+        .drain = on_drain,
+        .in_hand = on_in_hand,
     };
     struct app app = {0};
 
