@@ -20,7 +20,8 @@ struct header {
     const char *value;
 };
 
-// Loop thread. The message is borrowed for the length of the call.
+// Loop thread. The message is borrowed for the length of the call. NULL: nobody was there to take
+// some message that was sent with a reply subject of this subscription; which one is not known.
 typedef void (*conn_message_fn)(void *ctx, struct msg *msg);
 
 // Loop thread. up: connected now; otherwise what was sent may be lost and no answer will come.

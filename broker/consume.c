@@ -180,11 +180,16 @@ static bool read_origin(const struct msg *msg, struct origin *origin)
 static void on_delivery(void *ctx, struct msg *msg)
 {
     struct consumer *consumer = ctx;
-    int status = msg_status(msg);
     struct origin origin;
+    int status;
 
     if (consumer->state != STATE_FOLLOWING)
         return;
+    if (msg == NULL) {
+        start_again(consumer, "nobody took the pull");
+        return;
+    }
+    status = msg_status(msg);
     if (status != 0) {
         // It comes to the reply subject of its pull, which ends in the pull's number.
         const char *number = strrchr(msg_subject(msg), '.');
@@ -289,6 +294,7 @@ static void ask(struct consumer *consumer, const char *verb, const struct buf *b
     char subject[SUBJECT_BYTES];
     const struct consumer_config *config = consumer->config;
     struct request request = {.subject = subject,
+                              .lane = "api",
                               .inbox = config->inbox,
                               .data = body->data,
                               .len = body->len,

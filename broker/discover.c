@@ -70,11 +70,11 @@ static const char *answer_type(const char *subject, const char **verb)
 static void on_question(void *ctx, struct msg *msg)
 {
     struct discover *discover = ctx;
-    const char *reply = msg_reply(msg);
+    const char *reply = msg != NULL ? msg_reply(msg) : NULL;
     struct buf out = {0};
     struct json_writer *writer;
     const char *verb;
-    const char *type = answer_type(msg_subject(msg), &verb);
+    const char *type = msg != NULL ? answer_type(msg_subject(msg), &verb) : NULL;
 
     // As for commands: an answer goes into an inbox or nowhere.
     if (type == NULL || reply == NULL || strncmp(reply, "_INBOX.", 7) != 0)

@@ -29,12 +29,22 @@ struct slot {
     int64_t deadline_ns;
     uint32_t generation;
     uint32_t next_free;
+    uint32_t lane;
     struct buf parts; // of an answer that comes in several messages
+};
+
+// One subscription per kind of responder: when libnats says that nobody took a request, it does not
+// say which one, only by which subscription the answer would have come.
+struct lane {
+    struct requests *requests;
+    const char *name;
+    struct subscription *sub;
 };
 
 struct requests {
     struct conn *conn;
-    struct subscription *sub;
+    struct lane lanes[LANES_MAX];
+    uint32_t lane_count;
     uv_timer_t timer;
     char name[NAME_HEX_BYTES]; // ours alone among all programs on this NATS
     struct slot *slots;
@@ -87,20 +97,23 @@ static void on_tick(uv_timer_t *timer)
     }
 }
 
-static void fail_all(struct requests *requests, enum rc rc)
+// lane: LANES_MAX for all of them.
+static void fail_lane(struct requests *requests, uint32_t lane, enum rc rc)
 {
     uint32_t count = requests->slot_count; // those sent meanwhile are not for us to fail
 
     for (uint32_t i = 0; i < count; i++) {
-        if (requests->slots[i].done != NULL)
-            finish(requests, &requests->slots[i], rc, NULL);
+        struct slot *slot = &requests->slots[i];
+
+        if (slot->done != NULL && (lane == LANES_MAX || slot->lane == lane))
+            finish(requests, slot, rc, NULL);
     }
 }
 
 static void on_state(void *ctx, bool up)
 {
     if (!up)
-        fail_all(ctx, RC_UNAVAILABLE);
+        fail_lane(ctx, LANES_MAX, RC_TIMEOUT);
 }
 
 // The reply subject ends in .<generation>-<index>, both in hex.
@@ -145,46 +158,76 @@ static void take_part(struct requests *requests, struct slot *slot, struct msg *
     msg_free(whole);
 }
 
+// Nobody is there to take a request of this lane. If it is the only one in flight, nothing was
+// done; otherwise any of the others may have been taken just before.
+static void on_no_responders(struct lane *lane)
+{
+    struct requests *requests = lane->requests;
+    uint32_t index = (uint32_t)(lane - requests->lanes);
+    uint32_t in_flight = 0;
+
+    for (uint32_t i = 0; i < requests->slot_count; i++) {
+        if (requests->slots[i].done != NULL && requests->slots[i].lane == index)
+            in_flight++;
+    }
+    fail_lane(requests, index, in_flight == 1 ? RC_UNAVAILABLE : RC_TIMEOUT);
+}
+
 static void on_reply(void *ctx, struct msg *msg)
 {
-    struct requests *requests = ctx;
-    struct slot *slot = find(requests, msg_subject(msg));
+    struct lane *lane = ctx;
+    struct requests *requests = lane->requests;
+    struct slot *slot;
     const char *part;
 
+    if (msg == NULL) {
+        on_no_responders(lane);
+        return;
+    }
+    slot = find(requests, msg_subject(msg));
     if (slot == NULL)
         return; // too late, or not for us
     part = msg_header(msg, HEADER_PART);
-    if (msg_status(msg) == 503)
-        finish(requests, slot, RC_UNAVAILABLE, NULL);
-    else if (part != NULL)
+    if (part != NULL)
         take_part(requests, slot, msg, part);
     else
         finish(requests, slot, RC_OK, msg);
 }
 
-enum rc requests_open(struct requests **out, struct conn *conn, uv_loop_t *loop)
+// The lane of that name, made if it is new. NULL: it cannot be, logged.
+static struct lane *lane_for(struct requests *requests, const char *name)
+{
+    struct lane *lane = requests->lanes;
+    char subject[REPLY_BYTES];
+
+    while (lane < requests->lanes + requests->lane_count && strcmp(lane->name, name) != 0)
+        lane++;
+    if (lane < requests->lanes + requests->lane_count)
+        return lane;
+    assert(requests->lane_count < LANES_MAX);
+    *lane = (struct lane){.requests = requests, .name = name};
+    (void)snprintf(subject, sizeof subject, "_INBOX.*.%s.%" PRIx32 ".*", requests->name,
+                   requests->lane_count);
+    if (conn_subscribe(&lane->sub, requests->conn, subject, NULL, on_reply, lane) != RC_OK)
+        return NULL;
+    requests->lane_count++;
+    return lane;
+}
+
+struct requests *requests_open(struct conn *conn, uv_loop_t *loop)
 {
     struct requests *requests = calloc(1, sizeof *requests);
     uint8_t random[(NAME_HEX_BYTES - 1) / 2];
-    char subject[REPLY_BYTES];
-    enum rc rc;
 
     if (requests == NULL)
         abort();
     requests->conn = conn;
     random_bytes(random, sizeof random);
     hex_format(requests->name, random, sizeof random);
-    (void)snprintf(subject, sizeof subject, "_INBOX.*.%s.*", requests->name);
-    rc = conn_subscribe(&requests->sub, conn, subject, NULL, on_reply, requests);
-    if (rc != RC_OK) {
-        free(requests);
-        return rc;
-    }
     uv_timer_init(loop, &requests->timer);
     requests->timer.data = requests;
     conn_on_state(conn, on_state, requests);
-    *out = requests;
-    return RC_OK;
+    return requests;
 }
 
 static void on_timer_closed(uv_handle_t *handle)
@@ -200,19 +243,25 @@ void requests_close(struct requests *requests)
     if (requests == NULL)
         return;
     requests->closing = true;
-    conn_unsubscribe(requests->sub);
+    for (uint32_t i = 0; i < requests->lane_count; i++)
+        conn_unsubscribe(requests->lanes[i].sub);
     conn_forget_state(requests->conn, requests);
-    fail_all(requests, RC_CLOSED);
+    fail_lane(requests, LANES_MAX, RC_CLOSED);
     uv_close((uv_handle_t *)&requests->timer, on_timer_closed);
 }
 
 void request_send(struct requests *requests, const struct request *request)
 {
     char reply[REPLY_BYTES];
+    struct lane *lane = lane_for(requests, request->lane);
     struct slot *slot;
     enum rc rc;
     int len;
 
+    if (lane == NULL) {
+        request->done(request->ctx, RC_UNAVAILABLE, NULL);
+        return;
+    }
     if (requests->closing) {
         request->done(request->ctx, RC_CLOSED, NULL);
         return;
@@ -220,8 +269,8 @@ void request_send(struct requests *requests, const struct request *request)
     if (requests->free == requests->slot_count)
         grow(requests);
     slot = &requests->slots[requests->free];
-    len = snprintf(reply, sizeof reply, "_INBOX.%s.%s.%" PRIx32 "-%" PRIx32, request->inbox,
-                   requests->name, slot->generation, requests->free);
+    len = snprintf(reply, sizeof reply, "_INBOX.%s.%s.%tx.%" PRIx32 "-%" PRIx32, request->inbox,
+                   requests->name, lane - requests->lanes, slot->generation, requests->free);
     assert(len > 0 && (size_t)len < sizeof reply);
     rc = conn_publish(requests->conn, request->subject, reply, request->headers,
                       request->header_count, request->data, request->len);
@@ -232,6 +281,7 @@ void request_send(struct requests *requests, const struct request *request)
     requests->free = slot->next_free;
     slot->done = request->done;
     slot->ctx = request->ctx;
+    slot->lane = (uint32_t)(lane - requests->lanes);
     slot->deadline_ns = clock_now_ns() + request->timeout_ms * 1000000;
     if (requests->pending++ == 0)
         uv_timer_start(&requests->timer, on_tick, TICK_MS, TICK_MS);

@@ -1,6 +1,6 @@
 // Requests over NATS, many in flight on one thread.
 //
-// One wildcard subscription takes all the answers; the last two tokens of a reply subject say which
+// A few wildcard subscriptions take all the answers; the last token of a reply subject says which
 // request it belongs to. Nothing blocks and no thread waits.
 #ifndef BROKER_REQUEST_H
 #define BROKER_REQUEST_H
@@ -16,11 +16,15 @@ struct requests;
 // and a broken connection the outcome is unknown.
 typedef void (*request_done_fn)(void *ctx, enum rc rc, struct msg *reply);
 
+#define LANES_MAX 64
 #define REPLY_BYTES_MAX (256 * 1024 * 1024)
 
 struct request {
     const char *subject;
     const char *inbox; // second token of the reply subject: a key, or the name of this program
+    const char
+        *lane; // requests that the same responders take have the same one: if those are gone, they
+               // all fail together; at most LANES_MAX different ones, borrowed for ever
     const struct header *headers;
     size_t header_count;
     const void *data;
@@ -31,7 +35,7 @@ struct request {
 };
 
 // conn must outlive it.
-enum rc requests_open(struct requests **requests, struct conn *conn, uv_loop_t *loop) MUST_CHECK;
+struct requests *requests_open(struct conn *conn, uv_loop_t *loop);
 
 // Everything still waiting is done with RC_CLOSED. NULL is allowed.
 void requests_close(struct requests *requests);

@@ -263,10 +263,9 @@ static enum rc connect_all(struct run *run)
 
     if (rc == RC_OK)
         rc = conn_open(&run->conn, &run->loop, &config, CONNECT_WAIT_MS);
-    if (rc == RC_OK)
-        rc = requests_open(&run->requests, run->conn, &run->loop);
     if (rc != RC_OK)
         return rc;
+    run->requests = requests_open(run->conn, &run->loop);
     conn_on_lost(run->conn, on_lost, run);
     run->store = store_create(run->requests, run->spec->name);
     topology_ensure(run->requests, &run->loop, &topology, TOPOLOGY_WAIT_MS, on_topology, run);

@@ -279,8 +279,11 @@ static void on_request(void *ctx, struct msg *msg)
     struct listener *listener = ctx;
     struct work *work;
     struct problem problem;
-    const char *reply = msg_reply(msg);
+    const char *reply;
 
+    if (msg == NULL)
+        return; // an empty message dressed as the server's 503
+    reply = msg_reply(msg);
     work = work_take(listener->service);
     work->spec = listener->spec;
     if (subject_parse_command(&work->subject, msg_subject(msg)) != RC_OK || reply == NULL ||

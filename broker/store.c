@@ -97,6 +97,7 @@ static void on_loaded(void *ctx, enum rc rc, struct msg *reply)
 static void get(struct store *store, const char *subject, const char *body, struct load *load)
 {
     const struct request request = {.subject = subject,
+                                    .lane = "get",
                                     .inbox = store->inbox,
                                     .data = body,
                                     .len = strlen(body),
@@ -197,6 +198,7 @@ void store_append(struct store *store, const char *tenant, const char *packet_id
     struct append *append = malloc(sizeof *append);
     const struct header header = {"Nats-Expected-Last-Subject-Sequence", condition};
     const struct request request = {.subject = subject,
+                                    .lane = "append",
                                     .inbox = store->inbox,
                                     .headers = &header,
                                     .header_count = 1,

@@ -207,7 +207,8 @@ static void take_step(struct ensure *ensure)
         [STEP_KEYS_CREATE] = "$JS.API.STREAM.CREATE." STREAM_KEYS,
     };
     struct buf body = {0};
-    struct request request = {.inbox = ensure->config.inbox,
+    struct request request = {.lane = "api",
+                              .inbox = ensure->config.inbox,
                               .timeout_ms = STEP_TIMEOUT_MS,
                               .done = on_answer,
                               .ctx = ensure};

@@ -1,8 +1,8 @@
 // libmicrohttpd's external event loop, driven by libuv.
 //
 // libmicrohttpd keeps its sockets in an epoll set of its own; that set is one descriptor for libuv.
-// A request without an answer is suspended; web_respond resumes it, and the answer is queued at the
-// next turn of the loop.
+// A request without an answer is suspended; web_respond resumes it, and the answer is written
+// before the loop polls again.
 #include "broker/web.h"
 
 #include "broker/base/buf.h"
@@ -52,7 +52,9 @@ struct web {
     uv_loop_t *loop;
     uv_poll_t poll;
     uv_timer_t timer;
-    int handles; // that libuv has not closed yet
+    uv_prepare_t prepare;
+    bool resumed; // a request was answered during this turn of the loop
+    int handles;  // that libuv has not closed yet
     unsigned port;
     char unix_path[108];
     size_t in_hand;
@@ -79,6 +81,17 @@ static void turn(struct web *web)
 static void on_timer(uv_timer_t *timer)
 {
     turn(timer->data);
+}
+
+// Nobody wakes libmicrohttpd for a resumed request when it has no thread of its own.
+static void on_prepare(uv_prepare_t *prepare)
+{
+    struct web *web = prepare->data;
+
+    if (!web->resumed)
+        return;
+    web->resumed = false;
+    turn(web);
 }
 
 static void on_readable(uv_poll_t *poll, int status, int events)
@@ -230,8 +243,7 @@ void web_respond(struct web_request *request, unsigned status, const struct head
         request->web->in_hand--;
     if (request->suspended) {
         MHD_resume_connection(request->connection);
-        // Nobody wakes libmicrohttpd for this when it has no thread of its own.
-        uv_timer_start(&request->web->timer, on_timer, 0, 0);
+        request->web->resumed = true;
     }
 }
 
@@ -448,7 +460,10 @@ enum rc web_open(struct web **out, uv_loop_t *loop, const struct web_config *con
         abort();
     web->poll.data = web;
     uv_poll_start(&web->poll, UV_READABLE, on_readable);
-    web->handles = 2;
+    uv_prepare_init(loop, &web->prepare);
+    web->prepare.data = web;
+    uv_prepare_start(&web->prepare, on_prepare);
+    web->handles = 3;
     *out = web;
     return RC_OK;
 }
@@ -495,5 +510,6 @@ void web_close(struct web *web)
     if (web->unix_path[0] != '\0')
         (void)unlink(web->unix_path);
     uv_close((uv_handle_t *)&web->timer, on_handle_closed);
+    uv_close((uv_handle_t *)&web->prepare, on_handle_closed);
     uv_close((uv_handle_t *)&web->poll, on_handle_closed);
 }

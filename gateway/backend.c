@@ -3,6 +3,7 @@
 
 #include "broker/subjects.h"
 #include "gateway/http.h"
+#include "gateway/routes.h"
 #include "gateway/seqs.h"
 
 #include <errno.h>
@@ -161,6 +162,7 @@ static void dispatch(struct call *call, const char *noun, const char *verb,
     char subject[SUBJECT_BYTES];
     Text payload = wire_pack(exchange->arena, request);
     const struct request message = {.subject = subject,
+                                    .lane = exchange->route->operation,
                                     .inbox = exchange->caller.key_id,
                                     .headers = headers->items,
                                     .header_count = headers->count,
@@ -222,6 +224,7 @@ static void wait_for_audit(struct exchange *exchange, ProtobufCMessage *reply, u
                                   arena_printf(exchange->arena, "%" PRIu64, sequence)};
     char subject[SUBJECT_BYTES];
     const struct request message = {.subject = subject,
+                                    .lane = "audit.wait",
                                     .inbox = exchange->caller.key_id,
                                     .headers = &header,
                                     .header_count = 1,

@@ -117,6 +117,7 @@ static void send_step(struct flow *flow)
     char subject[SUBJECT_BYTES];
     Text bytes = payload(flow);
     const struct request request = {.subject = subject,
+                                    .lane = "command",
                                     .inbox = bench.key,
                                     .data = bytes.data,
                                     .len = bytes.len,
@@ -149,6 +150,7 @@ static void append(struct flow *flow)
     char subject[64];
     const struct header header = {"Nats-Expected-Last-Subject-Sequence", "0"};
     const struct request request = {.subject = subject,
+                                    .lane = "append",
                                     .inbox = "bench",
                                     .headers = &header,
                                     .header_count = 1,
@@ -188,6 +190,7 @@ static void create_stream(struct flow *flows)
                                  "\"storage\":\"file\",\"max_msgs_per_subject\":100000,"
                                  "\"allow_direct\":true,\"discard\":\"new\"}";
     const struct request request = {.subject = "$JS.API.STREAM.CREATE." STREAM,
+                                    .lane = "api",
                                     .inbox = "bench",
                                     .data = config,
                                     .len = sizeof config - 1,
@@ -237,9 +240,9 @@ int main(int argc, char **argv)
     config =
         (struct conn_config){.url = argv[2], .name = "bench", .user = argv[3], .password = argv[4]};
     bench.arena = arena_create(64 * 1024);
-    if (conn_open(&bench.conn, uv_default_loop(), &config, 2000) != RC_OK ||
-        requests_open(&bench.requests, bench.conn, uv_default_loop()) != RC_OK)
+    if (conn_open(&bench.conn, uv_default_loop(), &config, 2000) != RC_OK)
         return 1;
+    bench.requests = requests_open(bench.conn, uv_default_loop());
     load_init(&bench.load, lifecycle ? "nats lifecycles" : "raw appends",
               strtol(argv[argc - 2], NULL, 10), (int)strtol(argv[argc - 1], NULL, 10));
     bench.running = bench.load.in_flight;
