@@ -15,7 +15,7 @@ struct app {
     const char *postgres_url;
     struct follower *follower;
     struct service_config config;
-    struct service *service; // only says how it is: audit.ping
+    struct service *service; // answers pings, and shows the worker to service discovery
 };
 
 static const struct cfg_key keys[] = {
@@ -46,16 +46,6 @@ static enum rc on_open(void *ctx, struct run *run)
     return service_open(&app->service, run_conn(run), &app->config);
 }
 
-static void on_drain(void *ctx)
-{
-    service_drain(((struct app *)ctx)->service);
-}
-
-static size_t on_in_hand(void *ctx)
-{
-    return service_in_hand(((struct app *)ctx)->service);
-}
-
 static void on_close(void *ctx) // also runs when on_open() failed
 {
     struct app *app = ctx;
@@ -74,8 +64,6 @@ int main(int argc, char **argv)
         .open = on_open,
         .close = on_close,
         .ready = is_ready,
-        .drain = on_drain,
-        .in_hand = on_in_hand,
     };
     struct app app = {0};
 
