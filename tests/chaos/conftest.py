@@ -7,6 +7,8 @@ import pytest
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "support"))
 
+pytest.register_assert_rewrite("load")
+
 from rail import Rail  # noqa: E402
 
 
