@@ -43,6 +43,7 @@ struct lane {
 
 struct requests {
     struct conn *conn;
+    const char *inbox;
     struct lane lanes[LANES_MAX];
     uint32_t lane_count;
     uv_timer_t timer;
@@ -206,15 +207,15 @@ static struct lane *lane_for(struct requests *requests, const char *name)
         return lane;
     assert(requests->lane_count < LANES_MAX);
     *lane = (struct lane){.requests = requests, .name = name};
-    (void)snprintf(subject, sizeof subject, "_INBOX.*.%s.%" PRIx32 ".*", requests->name,
-                   requests->lane_count);
+    (void)snprintf(subject, sizeof subject, "_INBOX.%s.%s.%" PRIx32 ".*", requests->inbox,
+                   requests->name, requests->lane_count);
     if (conn_subscribe(&lane->sub, requests->conn, subject, NULL, on_reply, lane) != RC_OK)
         return NULL;
     requests->lane_count++;
     return lane;
 }
 
-struct requests *requests_open(struct conn *conn, uv_loop_t *loop)
+struct requests *requests_open(struct conn *conn, uv_loop_t *loop, const char *inbox)
 {
     struct requests *requests = calloc(1, sizeof *requests);
     uint8_t random[(NAME_HEX_BYTES - 1) / 2];
@@ -222,6 +223,7 @@ struct requests *requests_open(struct conn *conn, uv_loop_t *loop)
     if (requests == NULL)
         abort();
     requests->conn = conn;
+    requests->inbox = inbox;
     random_bytes(random, sizeof random);
     hex_format(requests->name, random, sizeof random);
     uv_timer_init(loop, &requests->timer);

@@ -21,7 +21,7 @@ typedef void (*request_done_fn)(void *ctx, enum rc rc, struct msg *reply);
 
 struct request {
     const char *subject;
-    const char *inbox; // second token of the reply subject: a key, or the name of this program
+    const char *inbox; // second token of the reply subject; NULL: that of requests_open
     const char
         *lane; // requests that the same responders take have the same one: if those are gone, they
                // all fail together; at most LANES_MAX different ones, borrowed for ever
@@ -34,8 +34,9 @@ struct request {
     void *ctx;
 };
 
-// conn must outlive it.
-struct requests *requests_open(struct conn *conn, uv_loop_t *loop);
+// conn must outlive it. inbox: second token of the reply subjects, which the caller must be allowed to
+// subscribe to; "*" when every request brings its own. Borrowed.
+struct requests *requests_open(struct conn *conn, uv_loop_t *loop, const char *inbox);
 
 // Everything still waiting is done with RC_CLOSED. NULL is allowed.
 void requests_close(struct requests *requests);

@@ -18,6 +18,7 @@ struct run_spec {
     const char *summary;        // one line for --help
     const struct cfg_key *keys; // of the program's own settings, for app
     bool creates_topology;      // false: waits until somebody else has
+    bool speaks_for_others;     // sends requests with the inboxes of others
 
     // Loop thread. open may fail; close is then called all the same.
     enum rc (*open)(void *app, struct run *run);

@@ -90,6 +90,7 @@ int main(int argc, char **argv)
         .name = "hr-gateway",
         .summary = "REST in front of the rail",
         .keys = keys,
+        .speaks_for_others = true,
         .open = on_open,
         .close = on_close,
         .ready = on_ready,

@@ -242,7 +242,7 @@ int main(int argc, char **argv)
     bench.arena = arena_create(64 * 1024);
     if (conn_open(&bench.conn, uv_default_loop(), &config, 2000) != RC_OK)
         return 1;
-    bench.requests = requests_open(bench.conn, uv_default_loop());
+    bench.requests = requests_open(bench.conn, uv_default_loop(), lifecycle ? argv[6] : "bench");
     load_init(&bench.load, lifecycle ? "nats lifecycles" : "raw appends",
               strtol(argv[argc - 2], NULL, 10), (int)strtol(argv[argc - 1], NULL, 10));
     bench.running = bench.load.in_flight;
