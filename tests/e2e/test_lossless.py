@@ -3,7 +3,6 @@
 Free-form JSON is compared as text: no digit, blank, escape or order of keys may change.
 """
 
-import asyncio
 import base64
 import copy
 import json
@@ -12,12 +11,11 @@ import re
 import urllib.parse
 
 import pytest
-from agent import Admin, Agent, STREAM, command_pb2, packet_pb2, record_pb2
+from agent import STREAM, command_pb2, packet_pb2, record_pb2
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from packets import PACKETS, postgres
 from rawjson import Raw, fill, of_message, quote, read_packet, write
-from web import Web
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 DEPTH_MAX = int(
@@ -265,21 +263,11 @@ def as_sent(packet):
 
 
 class Doors:
-    def __init__(self, rail):
-        self.web = Web(rail.url, rail.headers)
-        self.agent = Agent(rail)
-        self.admin = Admin(rail)
-        self.postgres = postgres(rail)
-
-    async def open(self):
-        await self.agent.__aenter__()
-        await self.admin.__aenter__()
-
-    async def close(self):
-        self.web.close()
-        self.postgres.close()
-        await self.agent.__aexit__()
-        await self.admin.__aexit__()
+    def __init__(self, web, agent, admin, connection):
+        self.web = web
+        self.agent = agent
+        self.admin = admin
+        self.postgres = connection
 
     async def create(self, door, body, escape):
         """Returns id and sequence."""
@@ -341,17 +329,9 @@ class Doors:
 
 
 @pytest.fixture(scope="module")
-def loop():
-    with asyncio.Runner() as runner:
-        yield runner
-
-
-@pytest.fixture(scope="module")
-def doors(rail, loop):
-    made = Doors(rail)
-    loop.run(made.open())
-    yield made
-    loop.run(made.close())
+def doors(rail, web, agent, admin):
+    with postgres(rail) as connection:
+        yield Doors(web, agent, admin, connection)
 
 
 async def round_trip(doors, door, body, escape_every):
