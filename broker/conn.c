@@ -112,6 +112,14 @@ const char *msg_header(const struct msg *msg, const char *name)
     return natsMsgHeader_Get(msg->nats, name, &value) == NATS_OK ? value : NULL;
 }
 
+bool msg_headers_are_sound(const struct msg *msg)
+{
+    const char *value;
+    natsStatus s = natsMsgHeader_Get(msg->nats, "any", &value);
+
+    return s == NATS_OK || s == NATS_NOT_FOUND;
+}
+
 uint64_t msg_header_u64(const struct msg *msg, const char *name, uint64_t fallback)
 {
     const char *text = msg_header(msg, name);

@@ -16,6 +16,10 @@ const char *msg_reply(const struct msg *msg);
 const void *msg_data(const struct msg *msg);
 size_t msg_len(const struct msg *msg);
 
+// False: its headers cannot be read, so it seems to have none; libnats does not read a header
+// without a value. To be asked before any of them.
+bool msg_headers_are_sound(const struct msg *msg);
+
 // NULL: it has no such header. Names are compared exactly as they were sent.
 const char *msg_header(const struct msg *msg, const char *name);
 

@@ -29,6 +29,7 @@ struct work {
     const struct command_spec *spec;
     struct subject_parts subject;
     const char *reply;
+    bool headers_are_sound;
     bool json;
     int64_t start_ns;
     struct work *next; // in the list of spare ones
@@ -230,6 +231,9 @@ static enum rc read_headers(struct work *work, const struct msg *msg, struct pro
     const char *key = msg_header(msg, HEADER_IDEMPOTENCY_KEY);
     enum rc rc;
 
+    if (!work->headers_are_sound)
+        return problem_set(problem, command->arena, PROBLEM_INVALID_HEADER,
+                           "The headers cannot be read; one without a value is not allowed");
     if (key != NULL && (*key == '\0' || strlen(key) > IDEMPOTENCY_KEY_MAX))
         return problem_set(problem, command->arena, PROBLEM_INVALID_HEADER,
                            "Header Idempotency-Key should have 1 to %d characters",
@@ -294,6 +298,7 @@ static void on_request(void *ctx, struct msg *msg)
         return;
     }
     work->reply = arena_copy(work->command.arena, reply, strlen(reply));
+    work->headers_are_sound = msg_headers_are_sound(msg); // first: libnats says so only once
     work->json = is_json(msg);
     work->command.tenant = work->subject.tenant;
     work->command.key_id = work->subject.key;

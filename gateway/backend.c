@@ -148,9 +148,13 @@ static enum rc add_client_headers(struct exchange *exchange, struct command_head
     const char *key = web_header(exchange->request, "Idempotency-Key");
     const char *trace = web_header(exchange->request, "traceparent");
 
+    // A header without a value would make the others unreadable.
+    if (key != NULL && *key == '\0')
+        return refuse(exchange, PROBLEM_INVALID_HEADER,
+                      "Header Idempotency-Key should have at least one character");
     if (key != NULL)
         add(headers, HEADER_IDEMPOTENCY_KEY, key);
-    if (trace != NULL)
+    if (trace != NULL && *trace != '\0')
         add(headers, HEADER_TRACE, trace);
     return reads ? add_min_seq(exchange, headers) : add_if_match(exchange, headers);
 }

@@ -101,7 +101,7 @@ enum rc decide_claim(struct decision *d, const ProtobufCMessage *message)
     metadata->target_agent = claimer(request, d->arena);
     d->packet->updated_at = wire_timestamp(d->arena, d->now_us);
     d->event_type = text_of("claimed");
-    d->actor = text_of(arena_printf(d->arena, "agent:%.*s", TEXT_ARGS(request->agent_id)));
+    d->actor = text_prefixed(d->arena, "agent:", request->agent_id);
     d->details = details(request, d->arena);
     return lifecycle_step(d->packet, MOVE_CLAIM, d->now_us, d->arena);
 }

@@ -33,8 +33,7 @@ enum rc decide_create(struct decision *d, const ProtobufCMessage *message)
 
     d->packet = packet;
     d->event_type = text_of("created");
-    d->actor = text_of(
-        arena_printf(d->arena, "agent:%.*s", TEXT_ARGS(request->metadata->source_agent->id)));
+    d->actor = text_prefixed(d->arena, "agent:", request->metadata->source_agent->id);
     d->details = text_of("{}");
     return lifecycle_step(packet, held ? MOVE_HOLD : MOVE_CREATE, d->now_us, d->arena);
 }

@@ -182,6 +182,8 @@ static const char *parse_integer(const struct token *token, int64_t *value)
         return "int_parsing";
     memcpy(digits, token->text, token->len);
     digits[token->len] = '\0';
+    if (strspn(digits, " +-.0123456789Ee") != token->len) // strtod reads more, "nan" and "0x10"
+        return "int_parsing";
     errno = 0;
     *value = strtoll(digits, &end, 10);
     end += strspn(end, " ");

@@ -26,6 +26,18 @@ static inline Text text_copy(struct arena *arena, const void *data, size_t len)
     return (Text){len, (uint8_t *)arena_copy(arena, data, len)};
 }
 
+// prefix and then text, all of it.
+static inline Text text_prefixed(struct arena *arena, const char *prefix, Text text)
+{
+    size_t len = strlen(prefix);
+    uint8_t *data = (uint8_t *)arena_alloc(arena, len + text.len + 1);
+
+    memcpy(data, prefix, len);
+    if (text.len > 0)
+        memcpy(data + len, text.data, text.len);
+    return (Text){len + text.len, data};
+}
+
 static inline bool text_equal(Text a, Text b)
 {
     return a.len == b.len && (a.len == 0 || memcmp(a.data, b.data, a.len) == 0);

@@ -40,7 +40,7 @@ static Text holder_actor(struct decision *d)
 
     if (target == NULL)
         return text_of("system");
-    return text_of(arena_printf(d->arena, "agent:%.*s", TEXT_ARGS(target->id)));
+    return text_prefixed(d->arena, "agent:", target->id);
 }
 
 static void merge_decisions(Hr__Packet *packet, const Hr__DecisionList *sent, struct arena *arena)

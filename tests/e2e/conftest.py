@@ -3,8 +3,13 @@
 rail         one for the whole session: cheap, so a test must not disturb it
 fresh_rail   one of its own, on an empty folder
 make_rail    starts as many as wanted, with arguments and environment of choice
+loop         runs coroutines, for as long as the module lasts
+web          HTTP with the admin's key
+agent        NATS as the agent
+admin        NATS as the admin
 """
 
+import asyncio
 import pathlib
 import sys
 
@@ -12,7 +17,9 @@ import pytest
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "support"))
 
+from agent import Admin, Agent  # noqa: E402
 from rail import Rail  # noqa: E402
+from web import Web  # noqa: E402
 
 
 @pytest.fixture(scope="session")
@@ -38,3 +45,32 @@ def make_rail():
     yield make
     for one in made:
         one.close()
+
+
+@pytest.fixture(scope="module")
+def loop():
+    with asyncio.Runner() as runner:
+        yield runner
+
+
+@pytest.fixture(scope="module")
+def web(rail):
+    made = Web(rail.url, rail.headers)
+    yield made
+    made.close()
+
+
+@pytest.fixture(scope="module")
+def agent(rail, loop):
+    made = Agent(rail)
+    loop.run(made.__aenter__())
+    yield made
+    loop.run(made.__aexit__())
+
+
+@pytest.fixture(scope="module")
+def admin(rail, loop):
+    made = Admin(rail)
+    loop.run(made.__aenter__())
+    yield made
+    loop.run(made.__aexit__())

@@ -133,6 +133,7 @@ class Rail:
                 raise AssertionError("serve ended before it was ready")
         except AssertionError as error:
             self.kill()
+            self.close()
             raise AssertionError("\n".join([str(error), *self.errors])) from None
         return self
 

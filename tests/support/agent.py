@@ -1,0 +1,151 @@
+"""Agents and the admin on NATS, and what they see of the packet stream.
+
+    async with Agent(rail) as agent:
+        answer = await agent.json("packet.create", body)
+"""
+
+import asyncio
+import json
+
+import contract
+import nats
+
+packet_pb2 = contract.load("packet")
+command_pb2 = contract.load("command")
+record_pb2 = contract.load("record")
+
+STREAM = "HR_PACKETS_0"
+JSON = "application/json"
+
+# verb -> (request, reply)
+MESSAGES = {
+    "packet.create": (command_pb2.CreatePacket, packet_pb2.Packet),
+    "packet.get": (command_pb2.PacketRef, packet_pb2.Packet),
+    "packet.update": (command_pb2.UpdatePacket, packet_pb2.Packet),
+    "packet.delete": (command_pb2.PacketRef, packet_pb2.Packet),
+    "packet.claim": (command_pb2.ClaimPacket, packet_pb2.Packet),
+    "packet.list": (command_pb2.ListPackets, command_pb2.PacketPage),
+    "packet.history": (command_pb2.GetHistory, command_pb2.History),
+    "audit.list": (command_pb2.ListAudit, command_pb2.AuditPage),
+    "audit.wait": (command_pb2.Empty, command_pb2.Empty),
+}
+
+
+class Reply:
+    def __init__(self, message, verb):
+        self.headers = message.headers or {}
+        self.data = message.data
+        self.status = int(self.headers.get("Nats-Service-Error-Code", "200"))
+        self.seq = int(self.headers.get("HR-Seq", "0"))
+        self._type = command_pb2.Error if self.status != 200 else MESSAGES[verb][1]
+        assert "HR-Part" not in self.headers
+
+    def json(self):
+        assert self.headers["Content-Type"] == JSON
+        return json.loads(self.data)
+
+    def message(self):
+        assert self.headers["Content-Type"] == "application/protobuf"
+        return self._type.FromString(self.data)
+
+    def __repr__(self):
+        return f"<{self.status} {self.headers} {self.data[:400]!r}>"
+
+
+class Agent:
+    """A connection as the agent of a rail: it may send commands as key `agent` of `default`."""
+
+    key = "agent"
+
+    def __init__(self, rail, seconds=10, **options):
+        self.url = rail.agent_nats_url
+        self.seconds = seconds
+        self.options = options
+        self.refused = []  # what the server said it will not do
+
+    async def __aenter__(self):
+        async def on_error(error):
+            self.refused.append(str(error))
+
+        self.nats = await nats.connect(
+            self.url,
+            inbox_prefix=b"_INBOX." + self.key.encode(),
+            error_cb=on_error,
+            **{"max_reconnect_attempts": -1, "reconnect_time_wait": 0.1, **self.options},
+        )
+        return self
+
+    async def __aexit__(self, *_):
+        await self.nats.close()
+
+    def subject(self, verb):
+        return f"hr.v1.cmd.default.{self.key}.{verb}"
+
+    async def send(self, verb, payload, headers=None):
+        message = await self.nats.request(
+            self.subject(verb), payload, timeout=self.seconds, headers=headers or {}
+        )
+        if message.headers and message.headers.get("Status") == "503":
+            raise ConnectionError("no worker listens")
+        return Reply(message, verb)
+
+    async def json(self, verb, body, headers=None):
+        """body: bytes, or what json.dumps takes."""
+        if not isinstance(body, bytes):
+            body = json.dumps(body).encode()
+        return await self.send(verb, body, {"Content-Type": JSON, **(headers or {})})
+
+    async def protobuf(self, verb, message, headers=None):
+        return await self.send(verb, message.SerializeToString(), headers)
+
+
+class Admin(Agent):
+    key = "admin"
+
+    def __init__(self, rail, **options):
+        super().__init__(rail, **options)
+        self.url = rail.admin_nats_url
+
+    async def api(self, subject, body=b""):
+        """A request to JetStream."""
+        message = await self.nats.request("$JS.API." + subject, body, timeout=self.seconds)
+        return json.loads(message.data)
+
+    async def last_seq(self):
+        return (await self.api("STREAM.INFO." + STREAM))["state"]["last_seq"]
+
+    async def records(self, first=1):
+        """The stream from a sequence to its end: [(sequence, subject, PacketRecord)]."""
+        last = await self.last_seq()
+        found = []
+        if last < first:
+            return found
+        js = self.nats.jetstream(timeout=self.seconds)
+        config = nats.js.api.ConsumerConfig(
+            deliver_policy=nats.js.api.DeliverPolicy.BY_START_SEQUENCE,
+            opt_start_seq=first,
+            ack_policy=nats.js.api.AckPolicy.NONE,
+        )
+        subscription = await js.subscribe(
+            "hr.v1.packet.0.*.*", stream=STREAM, config=config, manual_ack=True,
+            pending_msgs_limit=-1, pending_bytes_limit=-1,
+        )
+        try:
+            while not found or found[-1][0] < last:
+                message = await subscription.next_msg(timeout=self.seconds)
+                record = record_pb2.PacketRecord.FromString(message.data)
+                found.append((message.metadata.sequence.stream, message.subject, record))
+        finally:
+            await subscription.unsubscribe()
+        return found
+
+
+async def gather(*jobs):
+    """asyncio.gather that leaves nothing running when one fails, and raises what failed first."""
+    tasks = [asyncio.ensure_future(job) for job in jobs]
+    try:
+        return await asyncio.gather(*tasks)
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
