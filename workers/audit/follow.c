@@ -32,7 +32,7 @@
 #define BUSY_BATCH 48              // records; a batch of so many says that the stream is busy
 #define LINGER_MS 80
 #define AGAIN_MS 1000    // pause before a step is tried again
-#define RECHECK_MS 60000 // see nats.md 8.2
+#define RECHECK_MS 60000 // a stream that lost its tail may be used for so long before it is noticed
 #define MIGRATE_PATIENCE_MS 5000
 #define WRITE_TIMEOUT_MS 30000
 #define ARENA_BYTES (1 << 20)
