@@ -30,6 +30,7 @@ struct slot {
     uint32_t generation;
     uint32_t next_free;
     uint32_t lane;
+    bool failing;     // it is among those that fail_lane is about
     struct buf parts; // of an answer that comes in several messages
 };
 
@@ -76,6 +77,7 @@ static void finish(struct requests *requests, struct slot *slot, enum rc rc, str
     void *ctx = slot->ctx;
 
     slot->done = NULL;
+    slot->failing = false;
     buf_fini(&slot->parts);
     slot->generation++;
     slot->next_free = requests->free;
@@ -98,16 +100,17 @@ static void on_tick(uv_timer_t *timer)
     }
 }
 
-// lane: LANES_MAX for all of them.
+// lane: LANES_MAX for all of them. What the callbacks send meanwhile is not failed with the rest.
 static void fail_lane(struct requests *requests, uint32_t lane, enum rc rc)
 {
-    uint32_t count = requests->slot_count; // those sent meanwhile are not for us to fail
-
-    for (uint32_t i = 0; i < count; i++) {
+    for (uint32_t i = 0; i < requests->slot_count; i++) {
         struct slot *slot = &requests->slots[i];
 
-        if (slot->done != NULL && (lane == LANES_MAX || slot->lane == lane))
-            finish(requests, slot, rc, NULL);
+        slot->failing = slot->done != NULL && (lane == LANES_MAX || slot->lane == lane);
+    }
+    for (uint32_t i = 0; i < requests->slot_count; i++) {
+        if (requests->slots[i].failing)
+            finish(requests, &requests->slots[i], rc, NULL);
     }
 }
 

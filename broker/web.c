@@ -24,6 +24,7 @@
 #define SPARE_MAX 256
 #define CONNECTIONS_MAX 4096
 #define IDLE_SECONDS 75
+#define HEAD_BYTES (16 * 1024) // of a request: its line and headers; also what a connection costs
 #define BACKLOG 1024
 #define DISCARD_FACTOR 4 // a chunked body this many times too long is cut off instead of read
 
@@ -454,7 +455,8 @@ enum rc web_open(struct web **out, uv_loop_t *loop, const struct web_config *con
         MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME, 0, NULL, NULL, on_access, web,
         MHD_OPTION_LISTEN_SOCKET, fd, MHD_OPTION_NOTIFY_COMPLETED, on_completed, web,
         MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)IDLE_SECONDS, MHD_OPTION_CONNECTION_LIMIT,
-        (unsigned)CONNECTIONS_MAX, MHD_OPTION_UNESCAPE_CALLBACK, unescape, NULL, MHD_OPTION_END);
+        (unsigned)CONNECTIONS_MAX, MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)HEAD_BYTES,
+        MHD_OPTION_UNESCAPE_CALLBACK, unescape, NULL, MHD_OPTION_END);
     info = web->daemon != NULL ? MHD_get_daemon_info(web->daemon, MHD_DAEMON_INFO_EPOLL_FD) : NULL;
     if (info == NULL) {
         log_error("web.start", "address=%s error=\"libmicrohttpd did not start\"", config->listen);
