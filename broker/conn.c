@@ -63,8 +63,8 @@ struct conn {
     void (*on_lost)(void *ctx);
     void *lost_ctx;
     size_t max_payload;
-    void *adapter; // what libnats hands to on_write
-    bool unsent;   // something was published during this turn
+    void *adapter;                     // what libnats hands to on_write
+    bool unsent;                       // something was published during this turn
     natsMsg *discarded[DISCARD_COUNT]; // to be destroyed together
     size_t discarded_count;
     size_t discarded_bytes;

@@ -34,8 +34,8 @@ struct request {
     void *ctx;
 };
 
-// conn must outlive it. inbox: second token of the reply subjects, which the caller must be allowed to
-// subscribe to; "*" when every request brings its own. Borrowed.
+// conn must outlive it. inbox: second token of the reply subjects, which the caller must be allowed
+// to subscribe to; "*" when every request brings its own. Borrowed.
 struct requests *requests_open(struct conn *conn, uv_loop_t *loop, const char *inbox);
 
 // Everything still waiting is done with RC_CLOSED. NULL is allowed.

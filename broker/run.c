@@ -265,8 +265,8 @@ static enum rc connect_all(struct run *run)
         rc = conn_open(&run->conn, &run->loop, &config, CONNECT_WAIT_MS);
     if (rc != RC_OK)
         return rc;
-    run->requests = requests_open(
-        run->conn, &run->loop, run->spec->speaks_for_others ? "*" : run->spec->name);
+    run->requests =
+        requests_open(run->conn, &run->loop, run->spec->speaks_for_others ? "*" : run->spec->name);
     conn_on_lost(run->conn, on_lost, run);
     run->store = store_create(run->requests, run->spec->name);
     topology_ensure(run->requests, &run->loop, &topology, TOPOLOGY_WAIT_MS, on_topology, run);

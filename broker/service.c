@@ -120,27 +120,28 @@ static void add_header(struct answer *answer, const char *name, const char *valu
 }
 
 // An answer longer than a message travels in parts, each with "HR-Part: <number>/<count>".
-static enum rc send_parts(struct work *work, struct answer *answer)
+static enum rc send_parts(struct work *work, const struct answer *answer)
 {
     size_t room = conn_max_payload(work->service->conn) - PART_OVERHEAD_BYTES;
     size_t count = (answer->len + room - 1) / room;
-    char part[48];
-    size_t slot = answer->header_count;
     enum rc rc = RC_OK;
 
-    add_header(answer, HEADER_PART, part);
     for (size_t i = 0; i < count && rc == RC_OK; i++) {
+        struct answer part = *answer;
         size_t offset = i * room;
-        size_t len = answer->len - offset < room ? answer->len - offset : room;
+        char mark[48];
 
-        (void)snprintf(part, sizeof part, "%zu/%zu", i + 1, count);
-        rc = conn_publish(work->service->conn, work->reply, NULL, answer->headers, slot + 1,
-                          (const char *)answer->data + offset, len);
+        (void)snprintf(mark, sizeof mark, "%zu/%zu", i + 1, count);
+        add_header(&part, HEADER_PART, mark);
+        part.data = (const char *)answer->data + offset;
+        part.len = answer->len - offset < room ? answer->len - offset : room;
+        rc = conn_publish(work->service->conn, work->reply, NULL, part.headers, part.header_count,
+                          part.data, part.len);
     }
     return rc;
 }
 
-static void send_answer(struct work *work, struct answer *answer)
+static void send_answer(struct work *work, const struct answer *answer)
 {
     struct conn *conn = work->service->conn;
     enum rc rc;

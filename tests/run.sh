@@ -10,19 +10,18 @@ Usage: tests/run.sh [PART...]
 Without a PART: all of them, in this order. Missing packages are installed first (as root).
   format    every C file is as clang-format has it
   headers   every header of ours compiles alone
+  tidy      clang-tidy over every C file, on a build with the thread sanitizer
   dev       build with gcc; unit and integration tests
   asan      the same with address and undefined-behaviour sanitizers
   fuzz      build the fuzz targets; replay their corpora
   e2e       whole rails, driven from Python (HR_PRESET=asan: the programs of that build)
-Not part of all:
-  tidy      clang-tidy over every C file; takes minutes
 
 Logs and reports go to build/logs. A tool that is missing is a failure. The last line counts the
 tests of all parts; a check counts as one test, and so does a build that fails.
 HELP
 }
 
-all=(format headers dev asan fuzz e2e)
+all=(format headers tidy dev asan fuzz e2e)
 logs=build/logs
 passed=0
 failed=0

@@ -6,7 +6,7 @@
 const char *rc_text(enum rc rc)
 {
     static const char *const texts[] = {
-#define X(name, settle, text) [RC_##name] = text,
+#define X(name, settle, text) [RC_##name] = (text),
         RC_LIST(X)
 #undef X
     };

@@ -1,7 +1,7 @@
 // An agent without the gateway: creates a packet, claims it and completes it, over NATS alone.
 //
-//   cc agent.c ... $(pkg-config --cflags --libs libnats libprotobuf-c)   (see CMakeLists.txt beside it)
-//   agent nats://agent:PASSWORD@127.0.0.1:4222 default agent
+//   cc agent.c ... $(pkg-config --cflags --libs libnats libprotobuf-c)   (see CMakeLists.txt beside
+//   it) agent nats://agent:PASSWORD@127.0.0.1:4222 default agent
 //
 // The three arguments are the URL, the tenant and the key: the tokens that the agent may use in
 // hr.v1.cmd.<tenant>.<key>.>, and its inbox is _INBOX.<key>. A deployment started with

@@ -26,10 +26,11 @@ static void make_body(void)
                    "\"Customer wants to upgrade\",\"custom\":{\"a\":[1,2.50,{\"b\":null}]},"
                    "\"conversation_state\":[");
     for (int i = 0; out.len < BODY_BYTES; i++)
-        buf_printf(&out,
-                   "%s{\"role\":\"user\",\"content\":\"line %d of what was said, with a \\u00e9 and a "
-                   "\\\"quote\\\"\",\"timestamp\":\"2026-11-20T10:00:00Z\"}",
-                   i > 0 ? "," : "", i);
+        buf_printf(
+            &out,
+            "%s{\"role\":\"user\",\"content\":\"line %d of what was said, with a \\u00e9 and a "
+            "\\\"quote\\\"\",\"timestamp\":\"2026-11-20T10:00:00Z\"}",
+            i > 0 ? "," : "", i);
     buf_puts(&out, "]}}");
     assert(out.len < sizeof body);
     len = out.len;
