@@ -135,7 +135,8 @@ static void check_json(struct checker *c, const Hr__Json *json, unsigned flags)
 {
     if (c->issues == NULL || c->trusted)
         return;
-    if (!json_is_valid(json->text.data, json->text.len))
+    // The path has a step for every level, and one for the body.
+    if (!json_is_valid_within(json->text.data, json->text.len, c->path.depth - 1))
         complain(c, "json_invalid", "Input should be one JSON value in UTF-8");
     else if ((flags & RULE_OBJECT) != 0 && !starts_with(json->text, "{"))
         complain(c, "dict_type", "Input should be a valid dictionary");

@@ -781,11 +781,16 @@ static int depth_up(void *ctx)
 
 bool json_is_valid(const void *text, size_t len)
 {
+    return json_is_valid_within(text, len, 0);
+}
+
+bool json_is_valid_within(const void *text, size_t len, size_t levels)
+{
     static const yajl_callbacks depth_only = {.yajl_start_map = depth_down,
                                               .yajl_end_map = depth_up,
                                               .yajl_start_array = depth_down,
                                               .yajl_end_array = depth_up};
-    size_t depth = 0;
+    size_t depth = levels;
     yajl_handle yajl;
     bool valid;
 
