@@ -2,6 +2,7 @@
 #include "broker/base/log.h"
 
 #include "broker/base/timestamp.h"
+#include "broker/base/utf8.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -11,6 +12,7 @@
 #include <unistd.h>
 
 #define LINE_BYTES 2048
+#define MEMBER_BYTES_MIN 16 // with less room a member of a JSON line would be nothing but quotes
 
 static const char *const level_names[LOG_LEVELS] = {"debug", "info", "warn", "error"};
 
@@ -43,13 +45,16 @@ bool log_level_parse(const char *name, enum log_level *level)
     return false;
 }
 
-// Leaves room for the closing brace and the newline.
+// Less what the closing brace and the newline take.
+static size_t room(const struct line *line)
+{
+    return sizeof line->text - 4 - line->len;
+}
+
 static void put(struct line *line, const char *text, size_t len)
 {
-    size_t room = sizeof line->text - 4 - line->len;
-
-    if (len > room)
-        len = room;
+    if (len > room(line))
+        len = room(line);
     memcpy(line->text + line->len, text, len);
     line->len += len;
 }
@@ -59,33 +64,55 @@ static void put_text(struct line *line, const char *text)
     put(line, text, strlen(text));
 }
 
-static void put_json_string(struct line *line, const char *text, size_t len)
+// The length of the character at the start of text, 0 if it is not UTF-8.
+static size_t character(const char *text, size_t len)
 {
-    put_text(line, "\"");
-    for (size_t i = 0; i < len; i++) {
-        unsigned char c = (unsigned char)text[i];
-        char escape[8];
+    unsigned char c = (unsigned char)text[0];
+    size_t need = c < 0x80 ? 1 : c < 0xe0 ? 2 : c < 0xf0 ? 3 : 4;
 
-        if (c == '"' || c == '\\') {
-            char pair[2] = {'\\', (char)c};
-            put(line, pair, 2);
+    return need <= len && utf8_is_valid(text, need) ? need : 0;
+}
+
+// Cuts the text so that it ends with its quote and keep more bytes fit behind it.
+static void put_json_string(struct line *line, const char *text, size_t len, size_t keep)
+{
+    size_t step;
+
+    put_text(line, "\"");
+    for (size_t i = 0; i < len; i += step) {
+        unsigned char c = (unsigned char)text[i];
+        char escape[8] = {'\\', (char)c, '\0'};
+        const char *piece = &text[i];
+        size_t piece_len;
+
+        step = character(piece, len - i);
+        piece_len = step;
+        if (step == 0) {
+            step = 1;
+            piece = "?";
+            piece_len = 1;
+        } else if (c == '"' || c == '\\') {
+            piece = escape;
+            piece_len = 2;
         } else if (c < 0x20) {
-            int n = snprintf(escape, sizeof escape, "\\u%04x", c);
-            put(line, escape, (size_t)n);
-        } else {
-            put(line, &text[i], 1);
+            (void)snprintf(escape, sizeof escape, "\\u%04x", c);
+            piece = escape;
+            piece_len = strlen(escape);
         }
+        if (piece_len + 1 + keep > room(line))
+            break;
+        put(line, piece, piece_len);
     }
     put_text(line, "\"");
 }
 
-// Splits key=value and key="value" pairs into members; from the first word without '=' on, the rest
-// is the member "message".
+// Splits key=value and key="value" pairs into members, as many as fit; from the first word without
+// '=' on, the rest is the member "message".
 static void put_json_pairs(struct line *line, const char *text)
 {
     const char *at = text;
 
-    while (*at != '\0') {
+    while (*at != '\0' && room(line) >= MEMBER_BYTES_MIN) {
         const char *key = at;
         size_t key_len = strcspn(at, "= ");
         const char *value = at + key_len + 1;
@@ -106,9 +133,9 @@ static void put_json_pairs(struct line *line, const char *text)
             at = value + len;
         }
         put_text(line, ",");
-        put_json_string(line, key, key_len);
+        put_json_string(line, key, key_len, sizeof ":\"\"" - 1);
         put_text(line, ":");
-        put_json_string(line, value, len);
+        put_json_string(line, value, len, 0);
         at += strspn(at, " ");
     }
 }
@@ -146,7 +173,7 @@ void log_write(enum log_level level, const char *event, const char *format, ...)
         put_text(&line, "\",\"pid\":");
         put_text(&line, pid);
         put_text(&line, ",\"event\":");
-        put_json_string(&line, event, strlen(event));
+        put_json_string(&line, event, strlen(event), 0);
         put_json_pairs(&line, detail);
         line.text[line.len++] = '}';
     } else {

@@ -4,6 +4,7 @@
 #include "broker/base/id.h"
 #include "broker/base/utf8.h"
 #include "broker/packet/json_read.h"
+#include "broker/packet/json_write.h"
 #include "broker/packet/rules.h"
 
 #include <assert.h>
@@ -14,6 +15,7 @@ struct checker {
     struct issues *issues; // NULL: only complete
     struct path path;
     bool trusted;
+    bool create; // of a packet: some rules hold only then
 };
 
 static void walk(struct checker *c, ProtobufCMessage *message);
@@ -108,8 +110,11 @@ static void check_text(struct checker *c, Text *text, unsigned flags)
         return;
     error = uuid_parse((const char *)text->data, text->len, &uuid);
     if (error != NULL) {
-        complain(c, "uuid_parsing",
-                 arena_printf(c->arena, "Input should be a valid UUID, %s", error));
+        struct issue *issue =
+            issues_add(c->issues, &c->path, "uuid_parsing",
+                       arena_printf(c->arena, "Input should be a valid UUID, %s", error));
+        issue->input = json_of_text(c->arena, *text);
+        issue->ctx = issues_reason(c->arena, error);
         return;
     }
     text->len = UUID_TEXT_BYTES - 1;
@@ -130,7 +135,8 @@ static void check_json(struct checker *c, const Hr__Json *json, unsigned flags)
 {
     if (c->issues == NULL || c->trusted)
         return;
-    if (!json_is_valid(json->text.data, json->text.len))
+    // The path has a step for every level, and one for the body.
+    if (!json_is_valid_within(json->text.data, json->text.len, c->path.depth - 1))
         complain(c, "json_invalid", "Input should be one JSON value in UTF-8");
     else if ((flags & RULE_OBJECT) != 0 && !starts_with(json->text, "{"))
         complain(c, "dict_type", "Input should be a valid dictionary");
@@ -204,6 +210,17 @@ static void drop(ProtobufCMessage *message, const ProtobufCFieldDescriptor *fiel
         *presence(message, field) = false;
 }
 
+static void check_hitl(struct checker *c, const Hr__Hitl *hitl)
+{
+    struct issue *issue;
+
+    if (!hitl->required || !hitl->has_reason || hitl->reason.len > 0)
+        return;
+    issue = issues_add(c->issues, &c->path, "value_error",
+                       "Value error, a checkpoint that is required needs a reason");
+    issue->ctx = text_of("{\"error\":{}}");
+}
+
 static void walk(struct checker *c, ProtobufCMessage *message)
 {
     const ProtobufCMessageDescriptor *descriptor = message->descriptor;
@@ -226,18 +243,17 @@ static void walk(struct checker *c, ProtobufCMessage *message)
         if (!is_list)
             path_pop(&c->path);
     }
-    if (descriptor == &hr__hitl__descriptor) {
-        const Hr__Hitl *hitl = (const Hr__Hitl *)message;
-
-        if (hitl->required && hitl->has_reason && hitl->reason.len == 0)
-            complain(c, "value_error", "Value error, a checkpoint that is required needs a reason");
-    }
+    if (c->create && descriptor == &hr__hitl__descriptor)
+        check_hitl(c, (const Hr__Hitl *)message);
 }
 
 void message_check(ProtobufCMessage *message, const char *where, bool trusted,
                    struct issues *issues)
 {
-    struct checker checker = {.arena = issues->arena, .issues = issues, .trusted = trusted};
+    struct checker checker = {.arena = issues->arena,
+                              .issues = issues,
+                              .trusted = trusted,
+                              .create = message->descriptor == &hr__create_packet__descriptor};
 
     path_push_name(&checker.path, text_of(where));
     walk(&checker, message);

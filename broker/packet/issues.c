@@ -60,6 +60,11 @@ struct issue *issues_add(struct issues *issues, const struct path *path, const c
     return issue;
 }
 
+Text issues_reason(struct arena *arena, const char *reason)
+{
+    return text_of(arena_printf(arena, "{\"error\":\"%s\"}", reason));
+}
+
 static void put_issue(struct json_writer *writer, const struct issue *issue)
 {
     json_object_open(writer);

@@ -39,6 +39,9 @@ void path_pop(struct path *path);
 struct issue *issues_add(struct issues *issues, const struct path *path, const char *type,
                          const char *message);
 
+// The ctx {"error":reason} that some items have. reason: without anything to escape.
+Text issues_reason(struct arena *arena, const char *reason);
+
 // PROBLEM_VALIDATION with the list as its detail. There must be at least one.
 enum rc issues_to_problem(const struct issues *issues, struct problem *problem);
 

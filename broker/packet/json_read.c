@@ -13,6 +13,7 @@
 #include "broker/packet/rules.h"
 
 #include <assert.h>
+#include <ctype.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <strings.h>
@@ -165,10 +166,37 @@ static bool parse_bool(const struct token *token, protobuf_c_boolean *value)
     return false;
 }
 
+// Copies the token without the blanks around a string and the underscores within, as Python reads
+// numbers. False: it holds what no number does.
+static bool copy_digits(char *digits, size_t room, const struct token *token)
+{
+    const char *allowed = token->kind == KIND_NUMBER ? "0123456789+-.eE" : "0123456789+-.";
+    const char *at = token->text;
+    const char *end = token->text + token->len;
+    char *out = digits;
+
+    while (at < end && *at == ' ')
+        at++;
+    while (at < end && end[-1] == ' ')
+        end--;
+    for (; at < end; at++) {
+        bool between = at > token->text && isdigit((unsigned char)at[-1]) && at + 1 < end &&
+                       isdigit((unsigned char)at[1]);
+
+        if (*at == '_' && between)
+            continue;
+        if (*at == '\0' || strchr(allowed, *at) == NULL || out == digits + room - 1)
+            return false;
+        *out++ = *at;
+    }
+    *out = '\0';
+    return out > digits;
+}
+
 // NULL and *value set, or the type of the issue.
 static const char *parse_integer(const struct token *token, int64_t *value)
 {
-    char digits[32];
+    char digits[64];
     char *end;
     double number;
 
@@ -178,21 +206,15 @@ static const char *parse_integer(const struct token *token, int64_t *value)
     }
     if (token->kind != KIND_NUMBER && token->kind != KIND_STRING)
         return "int_type";
-    if (token->len == 0 || token->len >= sizeof digits)
-        return "int_parsing";
-    memcpy(digits, token->text, token->len);
-    digits[token->len] = '\0';
-    if (strspn(digits, " +-.0123456789Ee") != token->len) // strtod reads more, "nan" and "0x10"
+    if (!copy_digits(digits, sizeof digits, token))
         return "int_parsing";
     errno = 0;
     *value = strtoll(digits, &end, 10);
-    end += strspn(end, " ");
-    if (errno == 0 && end != digits && *end == '\0')
+    if (errno == 0 && *end == '\0')
         return NULL;
     // 5.0 and 1e3 are whole numbers too, as far as a double is exact.
     number = strtod(digits, &end);
-    end += strspn(end, " ");
-    if (end == digits || *end != '\0' || number < -9e15 || number > 9e15)
+    if (*end != '\0' || number < -9e15 || number > 9e15)
         return "int_parsing";
     *value = (int64_t)number;
     return (double)*value == number ? NULL : "int_from_float";
@@ -210,6 +232,7 @@ static const char *integer_message(const char *type)
 static void put_timestamp(struct reader *r, const struct token *token,
                           Google__Protobuf__Timestamp **slot)
 {
+    struct issue *issue;
     const char *error;
     int64_t us;
 
@@ -219,8 +242,11 @@ static void put_timestamp(struct reader *r, const struct token *token,
     }
     error = timestamp_parse(token->text, token->len, &us);
     if (error != NULL) {
-        blame(r, token, "datetime_from_date_parsing",
-              arena_printf(r->arena, "Input should be a valid datetime or date, %s", error));
+        issue = issues_add(
+            r->issues, &r->path, "datetime_from_date_parsing",
+            arena_printf(r->arena, "Input should be a valid datetime or date, %s", error));
+        issue->ctx = issues_reason(r->arena, error);
+        skip(r, token, issue);
         return;
     }
     *slot = wire_timestamp(r->arena, us);
@@ -311,7 +337,10 @@ static void put_value(struct reader *r, const struct token *token,
         return;
     case PROTOBUF_C_TYPE_BYTES:
         if (token->kind != KIND_STRING) {
-            blame(r, token, "string_type", "Input should be a valid string");
+            if ((flags & RULE_UUID) != 0)
+                blame(r, token, "uuid_type", "UUID input should be a string, bytes or UUID object");
+            else
+                blame(r, token, "string_type", "Input should be a valid string");
             return;
         }
         *(Text *)slot = keep_text(r, token->text, token->len);
@@ -343,28 +372,6 @@ static void put_value(struct reader *r, const struct token *token,
 
 // --- members and elements ------------------------------------------------------------------------
 
-static const char *type_issue(const ProtobufCFieldDescriptor *field, const char **message)
-{
-    if (field->label == PROTOBUF_C_LABEL_REPEATED) {
-        *message = "Input should be a valid list";
-        return "list_type";
-    }
-    switch (field->type) {
-    case PROTOBUF_C_TYPE_BYTES:
-        *message = "Input should be a valid string";
-        return "string_type";
-    case PROTOBUF_C_TYPE_BOOL:
-        *message = "Input should be a valid boolean";
-        return "bool_type";
-    case PROTOBUF_C_TYPE_ENUM:
-        *message = "Input should be one of the known names";
-        return "enum";
-    default:
-        *message = "Input should be a valid dictionary";
-        return "dict_type";
-    }
-}
-
 static void member(struct reader *r, struct frame *frame, const struct token *token)
 {
     const ProtobufCFieldDescriptor *field = frame->field;
@@ -383,12 +390,8 @@ static void member(struct reader *r, struct frame *frame, const struct token *to
     if (token->kind == KIND_NULL) {
         bool nullable = (rule->flags & RULE_REQUIRED) == 0 && rule->fallback == NULL &&
                         field->label != PROTOBUF_C_LABEL_REPEATED;
-        if (!nullable) {
-            const char *message;
-            const char *type = type_issue(field, &message);
-            blame(r, token, type, message);
-        }
-        return;
+        if (nullable)
+            return;
     }
     if (field->label == PROTOBUF_C_LABEL_REPEATED) {
         if (token->kind != KIND_ARRAY)
@@ -778,11 +781,16 @@ static int depth_up(void *ctx)
 
 bool json_is_valid(const void *text, size_t len)
 {
+    return json_is_valid_within(text, len, 0);
+}
+
+bool json_is_valid_within(const void *text, size_t len, size_t levels)
+{
     static const yajl_callbacks depth_only = {.yajl_start_map = depth_down,
                                               .yajl_end_map = depth_up,
                                               .yajl_start_array = depth_down,
                                               .yajl_end_array = depth_up};
-    size_t depth = 0;
+    size_t depth = levels;
     yajl_handle yajl;
     bool valid;
 

@@ -17,7 +17,9 @@ enum rc json_read(ProtobufCMessage **message, struct arena *arena,
                   const ProtobufCMessageDescriptor *descriptor, const void *text, size_t len,
                   struct issues *issues, struct problem *problem) MUST_CHECK;
 
-// True when text is exactly one JSON value within the depth limit.
+// True when text is exactly one JSON value within the depth limit. levels: how many objects and
+// lists it will stand in.
+bool json_is_valid_within(const void *text, size_t len, size_t levels);
 bool json_is_valid(const void *text, size_t len);
 
 #endif

@@ -250,10 +250,15 @@ Text json_of_message(struct arena *arena, const ProtobufCMessage *message)
 
 Text json_of_string(struct arena *arena, const char *text)
 {
+    return json_of_text(arena, text_of(text));
+}
+
+Text json_of_text(struct arena *arena, Text text)
+{
     struct buf out = {0};
     struct json_writer *writer = json_writer_create(&out);
 
-    json_string(writer, text);
+    json_text(writer, text);
     json_writer_destroy(writer);
     return finish(arena, &out);
 }

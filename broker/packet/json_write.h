@@ -37,5 +37,6 @@ Text json_of_message(struct arena *arena, const ProtobufCMessage *message);
 
 // A string with its quotes, in the arena.
 Text json_of_string(struct arena *arena, const char *text);
+Text json_of_text(struct arena *arena, Text text);
 
 #endif

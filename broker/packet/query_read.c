@@ -10,8 +10,8 @@
 #include <stdlib.h>
 #include <strings.h>
 
-static void complain(struct issues *issues, const char *name, const char *value, const char *type,
-                     const char *message)
+static struct issue *complain(struct issues *issues, const char *name, const char *value,
+                              const char *type, const char *message)
 {
     struct path path = {0};
     struct issue *issue;
@@ -21,6 +21,7 @@ static void complain(struct issues *issues, const char *name, const char *value,
     issue = issues_add(issues, &path, type, message);
     if (utf8_is_valid(value, strlen(value)))
         issue->input = json_of_string(issues->arena, value);
+    return issue;
 }
 
 static bool read_bool(const char *value, protobuf_c_boolean *result)
@@ -54,13 +55,16 @@ static void read_timestamp(struct issues *issues, const char *name, const char *
 {
     int64_t us;
     const char *error = timestamp_parse(value, strlen(value), &us);
+    struct issue *issue;
 
-    if (error != NULL)
-        complain(
-            issues, name, value, "datetime_from_date_parsing",
-            arena_printf(issues->arena, "Input should be a valid datetime or date, %s", error));
-    else
+    if (error == NULL) {
         *result = wire_timestamp(issues->arena, us);
+        return;
+    }
+    issue = complain(
+        issues, name, value, "datetime_from_date_parsing",
+        arena_printf(issues->arena, "Input should be a valid datetime or date, %s", error));
+    issue->ctx = issues_reason(issues->arena, error);
 }
 
 static void read_field(ProtobufCMessage *message, const ProtobufCFieldDescriptor *field,
@@ -74,21 +78,21 @@ static void read_field(ProtobufCMessage *message, const ProtobufCFieldDescriptor
         *has = *value != '\0';
         *(Text *)place = text_of(value);
         if (!utf8_is_valid(value, strlen(value)))
-            complain(
+            (void)complain(
                 issues, field->name, value, "string_unicode",
                 "Input should be a valid string, unable to parse raw data as a unicode string");
         return;
     case PROTOBUF_C_TYPE_INT64:
         *has = read_integer(value, place);
         if (!*has)
-            complain(issues, field->name, value, "int_parsing",
-                     "Input should be a valid integer, unable to parse string as an integer");
+            (void)complain(issues, field->name, value, "int_parsing",
+                           "Input should be a valid integer, unable to parse string as an integer");
         return;
     case PROTOBUF_C_TYPE_BOOL:
         *has = read_bool(value, place);
         if (!*has)
-            complain(issues, field->name, value, "bool_parsing",
-                     "Input should be a valid boolean, unable to interpret input");
+            (void)complain(issues, field->name, value, "bool_parsing",
+                           "Input should be a valid boolean, unable to interpret input");
         return;
     case PROTOBUF_C_TYPE_MESSAGE:
         assert(field->descriptor == &google__protobuf__timestamp__descriptor);

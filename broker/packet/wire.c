@@ -65,15 +65,21 @@ Google__Protobuf__Timestamp *wire_timestamp(struct arena *arena, int64_t us)
 int64_t wire_timestamp_us(const Google__Protobuf__Timestamp *timestamp)
 {
     int64_t seconds;
+    int32_t nanos;
 
     if (timestamp == NULL)
         return 0;
     seconds = timestamp->seconds;
+    nanos = timestamp->nanos;
     if (seconds < TIMESTAMP_MIN_US / 1000000)
         return TIMESTAMP_MIN_US;
     if (seconds > TIMESTAMP_MAX_US / 1000000)
         return TIMESTAMP_MAX_US;
-    return seconds * 1000000 + timestamp->nanos / 1000;
+    if (nanos < 0)
+        nanos = 0;
+    if (nanos > 999999999)
+        nanos = 999999999;
+    return seconds * 1000000 + nanos / 1000;
 }
 
 Hr__Json *wire_json(struct arena *arena, Text text)
