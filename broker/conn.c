@@ -305,7 +305,8 @@ static bool empty_queue(struct subscription *sub)
         if (s != NATS_OK)
             return false;
         if (waiting == 0)
-            return true;
+            return !sub->draining ||
+                   natsSubscription_DrainCompletionStatus(sub->nats) == NATS_ILLEGAL_STATE;
         s = natsSubscription_NextMsg(&msg.nats, sub->nats, 0);
         if (s == NATS_NO_RESPONDERS) {
             sub->on_message(sub->ctx, NULL);
