@@ -346,11 +346,21 @@ static void on_check(uv_check_t *check)
 
 // --- writing -------------------------------------------------------------------------------------
 
+// libnats wants to read, or not any more. Any thread.
+static natsStatus on_read(void *adapter, bool add)
+{
+    if (writer != NULL && writer->closing)
+        return NATS_OK;
+    return natsLibuv_Read(adapter, add);
+}
+
 // libnats wants to write (add), or has written everything. Any thread.
 static natsStatus on_write(void *adapter, bool add)
 {
     uv_thread_t self = uv_thread_self();
 
+    if (writer != NULL && writer->closing)
+        return NATS_OK;
     if (writer == NULL || !uv_thread_equal(&self, &writer->thread))
         return natsLibuv_Write(adapter, add);
     writer->adapter = adapter;
@@ -421,8 +431,8 @@ static natsStatus set_options(struct conn *conn, const struct conn_config *confi
     if (s == NATS_OK)
         s = natsOptions_SetErrorHandler(options, on_nats_error, conn);
     if (s == NATS_OK)
-        s = natsOptions_SetEventLoop(options, conn->loop, natsLibuv_Attach, natsLibuv_Read,
-                                     on_write, natsLibuv_Detach);
+        s = natsOptions_SetEventLoop(options, conn->loop, natsLibuv_Attach, on_read, on_write,
+                                     natsLibuv_Detach);
     return s;
 }
 
@@ -487,8 +497,7 @@ enum rc conn_open(struct conn **out, uv_loop_t *loop, const struct conn_config *
     return RC_OK;
 }
 
-// natsConnection_Close flushes, and waits for the loop to have done so: not on the loop's own
-// thread.
+// natsConnection_Close waits, for its flush and its threads: not on the loop's own thread.
 static void close_elsewhere(uv_work_t *work)
 {
     struct conn *conn = work->data;
@@ -511,13 +520,22 @@ void conn_close(struct conn *conn)
         return;
     conn->listener_count = 0;
     conn->on_lost = NULL;
-    conn->closing = true;
     if (conn->nats == NULL) {
+        conn->closing = true;
         conn->closed = true;
         conn->released = true;
         close_if_quiet(conn);
         return;
     }
+    // The other thread will close the socket, and libuv aborts when it is asked to watch a closed
+    // one: so everything is written now, and from here on the loop does not look at the socket any
+    // more.
+    natsConnection_ProcessWriteEvent(conn->nats);
+    if (conn->adapter != NULL) {
+        (void)natsLibuv_Write(conn->adapter, false);
+        (void)natsLibuv_Read(conn->adapter, false);
+    }
+    conn->closing = true;
     conn->close_work.data = conn;
     if (uv_queue_work(conn->loop, &conn->close_work, close_elsewhere, on_close_returned) != 0)
         abort();
