@@ -10,6 +10,7 @@
 
 #include <arpa/inet.h>
 #include <assert.h>
+#include <ctype.h>
 #include <errno.h>
 #include <microhttpd.h>
 #include <netdb.h>
@@ -213,6 +214,53 @@ const char *web_query(const struct web_request *request, const char *name)
     (void)MHD_get_connection_values(request->connection, MHD_GET_ARGUMENT_KIND, on_parameter,
                                     &find);
     return find.value;
+}
+
+static void put_encoded(struct buf *out, const char *text, size_t len, const char *keep)
+{
+    for (size_t i = 0; i < len; i++) {
+        unsigned char c = (unsigned char)text[i];
+
+        if (isalnum(c) || (c != '\0' && strchr(keep, c) != NULL))
+            buf_append(out, &text[i], 1);
+        else
+            buf_printf(out, "%%%02X", c);
+    }
+}
+
+struct query_copy {
+    struct buf *out;
+    char mark; // before the next parameter
+};
+
+static enum MHD_Result copy_parameter(void *ctx, enum MHD_ValueKind kind, const char *name,
+                                      const char *value)
+{
+    struct query_copy *copy = ctx;
+
+    (void)kind;
+    buf_append(copy->out, &copy->mark, 1);
+    copy->mark = '&';
+    put_encoded(copy->out, name, strlen(name), "-._~");
+    if (value != NULL) {
+        buf_puts(copy->out, "=");
+        put_encoded(copy->out, value, strlen(value), "-._~");
+    }
+    return MHD_YES;
+}
+
+const char *web_location(struct web_request *request, size_t len)
+{
+    struct buf out = {0};
+    struct query_copy copy = {&out, '?'};
+    const char *location;
+
+    put_encoded(&out, request->path, len, "-._~/");
+    (void)MHD_get_connection_values(request->connection, MHD_GET_ARGUMENT_KIND, copy_parameter,
+                                    &copy);
+    location = arena_copy(request->arena, out.data, out.len);
+    buf_fini(&out);
+    return location;
 }
 
 void web_set_context(struct web_request *request, void *context)

@@ -51,6 +51,9 @@ const char *web_peer(struct web_request *request); // the client's address, "uni
 // The last value of a query parameter, decoded. NULL: absent.
 const char *web_query(const struct web_request *request, const char *name);
 
+// Where the request went, encoded, with only the first len bytes of its path: for a redirection.
+const char *web_location(struct web_request *request, size_t len);
+
 // Room for the owner's own pointer.
 void web_set_context(struct web_request *request, void *context);
 void *web_context(const struct web_request *request);

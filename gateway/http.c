@@ -205,8 +205,7 @@ static void refuse_method(struct exchange *exchange)
 static void redirect(struct exchange *exchange)
 {
     const char *path = web_path(exchange->request);
-    const struct header location = {"Location",
-                                    arena_copy(exchange->arena, path, strlen(path) - 1)};
+    const struct header location = {"Location", web_location(exchange->request, strlen(path) - 1)};
 
     http_respond(exchange, 307, NULL, &location, 1, "", 0);
 }

@@ -241,6 +241,54 @@ static void put_response(struct document *doc, const char *status, const char *d
     json_object_close(doc->out);
 }
 
+#define REFUSAL "Refusal"
+
+static void put_refusal(struct document *doc)
+{
+    json_key(doc->out, "default");
+    json_object_open(doc->out);
+    put(doc, "description", "Refused; detail says why and code names it");
+    json_key(doc->out, "content");
+    json_object_open(doc->out);
+    json_key(doc->out, "application/json");
+    json_object_open(doc->out);
+    json_key(doc->out, "schema");
+    json_object_open(doc->out);
+    put(doc, "$ref", "#/components/schemas/" REFUSAL);
+    json_object_close(doc->out);
+    json_object_close(doc->out);
+    json_object_close(doc->out);
+    json_object_close(doc->out);
+}
+
+// As problem_body writes it. detail: a text, an object, or a list of validation items.
+static void put_refusal_schema(struct document *doc)
+{
+    static const char *const texts[] = {"code", "field", "request_id"};
+
+    json_key(doc->out, REFUSAL);
+    json_object_open(doc->out);
+    put(doc, "type", "object");
+    json_key(doc->out, "properties");
+    json_object_open(doc->out);
+    json_key(doc->out, "detail");
+    json_object_open(doc->out);
+    json_object_close(doc->out);
+    for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++) {
+        json_key(doc->out, texts[i]);
+        json_object_open(doc->out);
+        put(doc, "type", "string");
+        json_object_close(doc->out);
+    }
+    json_object_close(doc->out);
+    json_key(doc->out, "required");
+    json_array_open(doc->out);
+    json_string(doc->out, "detail");
+    json_string(doc->out, "code");
+    json_array_close(doc->out);
+    json_object_close(doc->out);
+}
+
 static void put_operation(struct document *doc, const struct route *route)
 {
     char method[8];
@@ -265,8 +313,7 @@ static void put_operation(struct document *doc, const struct route *route)
     json_key(doc->out, "responses");
     json_object_open(doc->out);
     put_response(doc, status, "Done", route->reply);
-    put_response(doc, "default", "Refused; detail says why and code names it",
-                 &hr__error__descriptor);
+    put_refusal(doc);
     json_object_close(doc->out);
     json_key(doc->out, "security");
     json_array_open(doc->out);
@@ -306,6 +353,7 @@ static void put_components(struct document *doc)
     json_object_open(doc->out);
     for (size_t i = 0; i < doc->schema_count; i++) // writing one may add others
         put_schema(doc, doc->schemas[i]);
+    put_refusal_schema(doc);
     json_object_close(doc->out);
     json_key(doc->out, "securitySchemes");
     json_object_open(doc->out);

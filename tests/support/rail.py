@@ -10,6 +10,7 @@ this too.
 import json
 import os
 import pathlib
+import re
 import shutil
 import signal
 import subprocess
@@ -21,6 +22,7 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 PRESET = os.environ.get("HR_PRESET", "dev")
 BIN = ROOT / "build" / PRESET / "bin"
 NOBODY = 65534
+SANITIZER = re.compile("(Address|Leak|Thread)Sanitizer|runtime error:")
 
 
 def birth(pid):
@@ -166,6 +168,9 @@ class Rail:
             self.stop()
         if self._own is not None:
             shutil.rmtree(self._own, ignore_errors=True)
+        found = [i for i, line in enumerate(self.errors) if SANITIZER.search(line)]
+        if found:
+            raise AssertionError("\n".join(self.errors[found[0] : found[0] + 60]))
 
     @property
     def pid(self):
