@@ -43,8 +43,7 @@ static enum rc refuse(struct decision *d)
         return problem_set(&d->problem, d->arena, PROBLEM_ILLEGAL_TRANSITION,
                            "Cannot transition from '%s' to 'claimed'. Allowed transitions from "
                            "'%s': %s",
-                           wire_enum_text(name, &hr__status__descriptor, (int)status), name,
-                           lifecycle_choices(status, d->arena));
+                           lifecycle_name(name, status), name, lifecycle_choices(status, d->arena));
     }
 }
 
