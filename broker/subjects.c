@@ -79,5 +79,6 @@ bool subject_reply_allowed(const char *reply, const char *key)
         reply[prefix + key_len] != '.')
         return false;
     rest = reply + prefix + key_len + 1;
-    return *rest != '\0' && strpbrk(rest, "*> \t\r\n") == NULL;
+    return *rest != '\0' && *rest != '.' && rest[strlen(rest) - 1] != '.' &&
+           strstr(rest, "..") == NULL && strpbrk(rest, "*> \t\r\n") == NULL;
 }
