@@ -64,7 +64,8 @@ enum rc subject_parse_command(struct subject_parts *parts, const char *subject)
         if (!token_is_safe(at, strlen(at)))
             return RC_INVALID;
         *tokens[i] = at;
-        at = dot + 1;
+        if (dot != NULL)
+            at = dot + 1;
     }
     return RC_OK;
 }
