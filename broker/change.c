@@ -308,7 +308,8 @@ static void on_appended(void *ctx, enum rc rc, uint64_t sequence)
         return;
     }
     case RC_CONFLICT:
-        if (++change->races > RACES_MAX)
+        // While a try may have been stored, only a look at the packet can tell.
+        if (++change->races > RACES_MAX && !change->maybe_stored)
             refuse_with(change, PROBLEM_CONTENDED, "Too many changes of this packet at once");
         else
             load(change);

@@ -304,11 +304,10 @@ static bool empty_queue(struct subscription *sub)
 
         if (s != NATS_OK)
             return false;
-        // One that drains is asked all the same, and with time to wait: it is in waiting that
-        // libnats notices that nothing more will come.
-        if (waiting == 0 && !sub->draining)
-            return true;
-        s = natsSubscription_NextMsg(&msg.nats, sub->nats, waiting == 0 ? 1 : 0);
+        if (waiting == 0)
+            return !sub->draining ||
+                   natsSubscription_DrainCompletionStatus(sub->nats) == NATS_ILLEGAL_STATE;
+        s = natsSubscription_NextMsg(&msg.nats, sub->nats, 0);
         if (s == NATS_NO_RESPONDERS) {
             sub->on_message(sub->ctx, NULL);
         } else if (s == NATS_OK) {

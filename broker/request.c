@@ -1,8 +1,9 @@
 // The table of requests that wait for an answer.
 //
 // A slot is named by its index and a generation, so that a late answer to a request that has timed
-// out finds nothing. Deadlines are looked at every TICK_MS while anything waits; when nothing does,
-// no timer runs.
+// out finds nothing. A request that was answered leaves no late answer behind: its reply subject is
+// used again, which spares the server from matching a new subject for every message. Deadlines are
+// looked at every TICK_MS while anything waits; when nothing does, no timer runs.
 #include "broker/request.h"
 
 #include "broker/base/buf.h"
@@ -79,7 +80,8 @@ static void finish(struct requests *requests, struct slot *slot, enum rc rc, str
     slot->done = NULL;
     slot->failing = false;
     buf_fini(&slot->parts);
-    slot->generation++;
+    if (rc != RC_OK)
+        slot->generation++; // its answer may still come
     slot->next_free = requests->free;
     requests->free = (uint32_t)(slot - requests->slots);
     if (--requests->pending == 0)

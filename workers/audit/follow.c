@@ -30,7 +30,7 @@
 #define WINDOW 2000                // messages: also the largest batch
 #define BATCH_BYTES_MAX (8u << 20) // of records in one transaction, unless one alone is larger
 #define BUSY_BATCH 48              // records; a batch of so many says that the stream is busy
-#define LINGER_MS 40
+#define LINGER_MS 60
 #define AGAIN_MS 1000    // pause before a step is tried again
 #define RECHECK_MS 60000 // a stream that lost its tail may be used for so long before it is noticed
 #define MIGRATE_PATIENCE_MS 5000
