@@ -292,9 +292,9 @@ def test_a_reply_elsewhere_is_not_sent_and_nothing_done(
         for name in ("packet", "claim", "audit", "query"):
             await agent.nats.request(agent.subject(name + ".ping"), b"", timeout=5)
         await admin.nats.flush()
-        deadline = time.monotonic() + 5  # what was received is handed on a little later
+        deadline = time.monotonic() + 2  # what was received is handed on a little later
         while len(sent_to(heard)) < len(commands()) or len(answered(heard)) < BARRIER:
-            assert time.monotonic() < deadline, (heard, agent.refused)
+            assert time.monotonic() < deadline, (len(sent_to(heard)), answered(heard))
             await asyncio.sleep(0.005)
         await everything.unsubscribe()
         return heard

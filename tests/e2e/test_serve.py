@@ -363,3 +363,11 @@ def test_uses_servers_of_others(make_rail, rail):
     assert sorted(other.pids) == sorted([*WORKERS, "hr-gateway-1"])
     assert other.nats_url == rail.nats_url, "without credentials"
     assert not has_ended(other.process)
+
+
+def test_nobody_has_to_be_urged_to_stop(make_rail):
+    rail = make_rail().start()
+    assert httpx.get(rail.url + "/api/v1/packets", headers=rail.headers).status_code == 200
+    status, _ = rail.stop()
+    assert status == 0
+    assert [line for line in rail.errors if "urging" in line or "drain_timeout" in line] == []
