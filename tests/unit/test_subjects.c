@@ -60,7 +60,7 @@ Test(subjects, of_other_kinds_are_no_commands)
         "hr.v2.cmd.acme.k.packet.claim",
         "HR.v1.cmd.acme.k.packet.claim",
         "xhr.v1.cmd.acme.k.packet.claim",
-        "hr.v1.packet.0.acme." ID,
+        "hr.v1.packet.0.acme.x",
         "$JS.API.INFO",
     };
     struct subject_parts parts;
@@ -112,9 +112,9 @@ Test(replies, go_nowhere_else)
         "$JS.ACK.x",
         "$KV.HR_KEYS.x",
         "$SYS.REQ.USER.INFO",
-        "hr.v1.packet.0.acme." ID,
+        "hr.v1.packet.0.acme.x",
         "hr.v1.cmd.acme.k1.packet.delete",
-        "hr.v1.event.acme." ID,
+        "hr.v1.event.acme.x",
     };
 
     for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++)
