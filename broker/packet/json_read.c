@@ -62,6 +62,7 @@ struct reader {
     size_t depth;
     struct path path;
     size_t last_end; // offset behind the previous token
+    size_t root_end; // offset behind the outermost value; len until it has ended
 
     size_t skip_depth;   // > 0: skipping or keeping
     size_t skip_start;   // offset of the value that is skipped
@@ -461,6 +462,8 @@ static void value(struct reader *r, const struct token *token)
 // A value is finished: the path step that named it goes.
 static void value_done(struct reader *r)
 {
+    if (r->depth == 0)
+        r->root_end = position(r);
     if (r->path.depth > 1)
         path_pop(&r->path);
 }
@@ -675,6 +678,25 @@ static size_t find_lone_surrogate(const char *text, size_t len)
     return len;
 }
 
+// yajl also takes a vertical tab and a form feed for blanks; in JSON they stand nowhere. Returns
+// the offset of the first one, or len.
+static size_t find_false_blank(const char *text, size_t len)
+{
+    const char *tab = memchr(text, '\v', len);
+    const char *feed = memchr(text, '\f', tab != NULL ? (size_t)(tab - text) : len);
+
+    return feed != NULL ? (size_t)(feed - text) : tab != NULL ? (size_t)(tab - text) : len;
+}
+
+static bool is_blank(const char *text, size_t len)
+{
+    for (size_t i = 0; i < len; i++) {
+        if (strchr(" \t\r\n", text[i]) == NULL || text[i] == '\0')
+            return false;
+    }
+    return true;
+}
+
 static enum rc not_json(struct problem *problem, struct arena *arena, size_t offset,
                         const char *reason)
 {
@@ -710,6 +732,9 @@ static enum rc parse(struct reader *r, struct problem *problem)
     yajl_status status = yajl_parse(r->yajl, bytes, r->len);
     size_t offset = position(r);
 
+    // yajl sees no garbage in half a token.
+    if (status == yajl_status_ok && !is_blank(r->text + r->root_end, r->len - r->root_end))
+        return not_json(problem, r->arena, r->root_end, "trailing garbage");
     if (status == yajl_status_ok)
         status = yajl_complete_parse(r->yajl);
     if (r->too_deep)
@@ -719,22 +744,13 @@ static enum rc parse(struct reader *r, struct problem *problem)
     return RC_OK;
 }
 
-static bool is_blank(const char *text, size_t len)
-{
-    for (size_t i = 0; i < len; i++) {
-        if (strchr(" \t\r\n", text[i]) == NULL || text[i] == '\0')
-            return false;
-    }
-    return true;
-}
-
 enum rc json_read(ProtobufCMessage **message, struct arena *arena,
                   const ProtobufCMessageDescriptor *descriptor, const void *text, size_t len,
                   struct issues *issues, struct problem *problem)
 {
     struct reader reader = {
         .arena = arena, .issues = issues, .text = text, .len = len, .root = descriptor};
-    size_t surrogate;
+    size_t offset;
     enum rc rc;
 
     if (!utf8_is_valid(text, len))
@@ -744,15 +760,19 @@ enum rc json_read(ProtobufCMessage **message, struct arena *arena,
         reader.text += 3;
         reader.len -= 3;
     }
+    reader.root_end = reader.len;
     path_push_name(&reader.path, text_of("body"));
     if (is_blank(reader.text, reader.len)) {
         issues_add(issues, &reader.path, "missing", "Field required")->input = text_of("null");
         *message = wire_new(arena, descriptor);
         return RC_OK;
     }
-    surrogate = find_lone_surrogate(reader.text, reader.len);
-    if (surrogate < reader.len)
-        return not_json(problem, arena, surrogate, "half of a surrogate pair");
+    offset = find_lone_surrogate(reader.text, reader.len);
+    if (offset < reader.len)
+        return not_json(problem, arena, offset, "half of a surrogate pair");
+    offset = find_false_blank(reader.text, reader.len);
+    if (offset < reader.len)
+        return not_json(problem, arena, offset, "invalid char in json text.");
 
     reader.yajl = yajl_alloc(&callbacks, NULL, &reader);
     if (reader.yajl == NULL)
@@ -768,15 +788,58 @@ enum rc json_read(ProtobufCMessage **message, struct arena *arena,
 
 // --- validity alone ------------------------------------------------------------------------------
 
+struct validity {
+    yajl_handle yajl;
+    size_t levels; // around the text
+    size_t depth;
+    size_t end; // offset behind the value; the length of the text until it has ended
+};
+
+static int value_ends(struct validity *v)
+{
+    if (v->depth == v->levels)
+        v->end = yajl_get_bytes_consumed(v->yajl);
+    return 1;
+}
+
 static int depth_down(void *ctx)
 {
-    return ++*(size_t *)ctx <= JSON_DEPTH_MAX;
+    struct validity *v = ctx;
+
+    return ++v->depth <= JSON_DEPTH_MAX;
 }
 
 static int depth_up(void *ctx)
 {
-    --*(size_t *)ctx;
-    return 1;
+    struct validity *v = ctx;
+
+    v->depth--;
+    return value_ends(v);
+}
+
+static int null_ends(void *ctx)
+{
+    return value_ends(ctx);
+}
+
+static int boolean_ends(void *ctx, int value)
+{
+    (void)value;
+    return value_ends(ctx);
+}
+
+static int number_ends(void *ctx, const char *text, size_t len)
+{
+    (void)text;
+    (void)len;
+    return value_ends(ctx);
+}
+
+static int string_ends(void *ctx, const unsigned char *text, size_t len)
+{
+    (void)text;
+    (void)len;
+    return value_ends(ctx);
 }
 
 bool json_is_valid(const void *text, size_t len)
@@ -786,23 +849,29 @@ bool json_is_valid(const void *text, size_t len)
 
 bool json_is_valid_within(const void *text, size_t len, size_t levels)
 {
-    static const yajl_callbacks depth_only = {.yajl_start_map = depth_down,
+    static const yajl_callbacks depth_only = {.yajl_null = null_ends,
+                                              .yajl_boolean = boolean_ends,
+                                              .yajl_number = number_ends,
+                                              .yajl_string = string_ends,
+                                              .yajl_start_map = depth_down,
                                               .yajl_end_map = depth_up,
                                               .yajl_start_array = depth_down,
                                               .yajl_end_array = depth_up};
-    size_t depth = levels;
-    yajl_handle yajl;
+    struct validity v = {.levels = levels, .depth = levels, .end = len};
     bool valid;
 
     if (len == 0) // text may be NULL then
         return false;
-    if (!utf8_is_valid(text, len) || find_lone_surrogate(text, len) < len)
+    if (!utf8_is_valid(text, len) || find_lone_surrogate(text, len) < len ||
+        find_false_blank(text, len) < len)
         return false;
-    yajl = yajl_alloc(&depth_only, NULL, &depth);
-    if (yajl == NULL)
+    v.yajl = yajl_alloc(&depth_only, NULL, &v);
+    if (v.yajl == NULL)
         abort();
-    valid = yajl_parse(yajl, text, len) == yajl_status_ok &&
-            yajl_complete_parse(yajl) == yajl_status_ok;
-    yajl_free(yajl);
+    yajl_config(v.yajl, yajl_dont_validate_strings, 1); // done above, faster
+    valid = yajl_parse(v.yajl, text, len) == yajl_status_ok &&
+            is_blank((const char *)text + v.end, len - v.end) &&
+            yajl_complete_parse(v.yajl) == yajl_status_ok;
+    yajl_free(v.yajl);
     return valid;
 }

@@ -441,6 +441,19 @@ Test(json_read, refuses_what_is_not_json)
         "{1:2}",
         "// comment\n{}",
         "{/**/}",
+        "{} \"",
+        "{} \"half a string",
+        "{}\"\\",
+        "{} nul",
+        "{} tru",
+        "{} 1",
+        "{} -",
+        "{} /",
+        "{} \xc3\xa9",
+        "{}\v",
+        "\f{}",
+        "{\v\"agent_id\":1}",
+        "{\"x\":\"\f\"}",
     };
 
     for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++)
@@ -554,9 +567,30 @@ Test(json_is_valid, takes_exactly_one_value)
 {
     static const char *const good[] = {"0",    " 1 ",  "-1.5e-3", "\"\"",
                                        "true", "null", "{}",      "[1,{\"a\":2}]"};
-    static const char *const bad[] = {"",   " ",       "1 2",           "{}{}", "nul",
-                                      "[1", "]",       "\"\xff\"",      "\"a",  "'a'",
-                                      "1,", "{\"a\"}", "\xef\xbb\xbf{}"};
+    static const char *const bad[] = {"",
+                                      " ",
+                                      "1 2",
+                                      "{}{}",
+                                      "nul",
+                                      "[1",
+                                      "]",
+                                      "\"\xff\"",
+                                      "\"a",
+                                      "'a'",
+                                      "1,",
+                                      "{\"a\"}",
+                                      "\xef\xbb\xbf{}",
+                                      "[1]\"0, {}]",
+                                      "{} \"",
+                                      "\"a\" \"",
+                                      "1 \"",
+                                      "true \"x",
+                                      "null tru",
+                                      "5 -",
+                                      "{}1",
+                                      "[]\v",
+                                      "\f1",
+                                      "[1,\v2]"};
 
     for (size_t i = 0; i < sizeof good / sizeof good[0]; i++)
         cr_expect(json_is_valid(good[i], strlen(good[i])), "%s", good[i]);
