@@ -3,7 +3,7 @@
 
 #include "broker/packet/issues.h"
 
-static void refuse_missing_id(struct command *command)
+void command_refuse_missing_id(struct command *command)
 {
     struct issues issues = {.arena = command->arena};
     struct path path = {0};
@@ -33,7 +33,7 @@ void command_change(struct command *command, struct store *store, const char *ve
     struct change_spec *spec = arena_calloc(command->arena, 1, sizeof *spec);
 
     if (!create && packet_id.len == 0) {
-        refuse_missing_id(command);
+        command_refuse_missing_id(command);
         return;
     }
     *spec = (struct change_spec){
@@ -76,7 +76,7 @@ void command_load(struct command *command, struct store *store, Text packet_id)
     struct load_command *load = arena_alloc(command->arena, sizeof *load);
 
     if (packet_id.len == 0) {
-        refuse_missing_id(command);
+        command_refuse_missing_id(command);
         return;
     }
     *load =

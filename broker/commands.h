@@ -10,6 +10,9 @@
 void command_change(struct command *command, struct store *store, const char *verb, Text packet_id,
                     bool create, decide_fn decide);
 
+// Refuses a command whose packet_id was not sent.
+void command_refuse_missing_id(struct command *command);
+
 // Answers with the packet as it is.
 void command_load(struct command *command, struct store *store, Text packet_id);
 

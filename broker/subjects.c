@@ -64,7 +64,8 @@ enum rc subject_parse_command(struct subject_parts *parts, const char *subject)
         if (!token_is_safe(at, strlen(at)))
             return RC_INVALID;
         *tokens[i] = at;
-        at = dot + 1;
+        if (dot != NULL)
+            at = dot + 1;
     }
     return RC_OK;
 }
@@ -79,5 +80,6 @@ bool subject_reply_allowed(const char *reply, const char *key)
         reply[prefix + key_len] != '.')
         return false;
     rest = reply + prefix + key_len + 1;
-    return *rest != '\0' && strpbrk(rest, "*> \t\r\n") == NULL;
+    return *rest != '\0' && *rest != '.' && rest[strlen(rest) - 1] != '.' &&
+           strstr(rest, "..") == NULL && strpbrk(rest, "*> \t\r\n") == NULL;
 }

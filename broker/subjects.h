@@ -68,8 +68,8 @@ struct subject_parts {
 enum rc subject_parse_command(struct subject_parts *parts, const char *subject) MUST_CHECK;
 
 // True when reply lies in the inbox of key: "_INBOX.<key>." and at least one more token, no
-// wildcards. A reply subject is not checked by the NATS server, so a worker that answered anywhere
-// else could be made to write into a stream or to delete one.
+// wildcards, no empty token. A reply subject is not checked by the NATS server, so a worker that
+// answered anywhere else could be made to write into a stream or to delete one.
 bool subject_reply_allowed(const char *reply, const char *key);
 
 #endif

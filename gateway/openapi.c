@@ -383,9 +383,7 @@ Text openapi_document(struct arena *arena)
     put_paths(&doc);
     put_components(&doc);
     json_object_close(doc.out);
-    json_writer_destroy(doc.out);
-    text = text_copy(arena, out.data, out.len);
-    buf_fini(&out);
+    text = json_writer_finish(doc.out, arena);
     return text;
 }
 

@@ -159,6 +159,15 @@ static void check_integer(struct checker *c, int64_t value, const struct rule *r
     issue->ctx = text_of(arena_printf(c->arena, "{\"%s\":%" PRId64 "}", low ? "ge" : "le", bound));
 }
 
+// What a client sends and we do not know goes, as it does in JSON. It could be what a later version
+// lets only the server write; and libprotobuf-c reads a field number 0, which is none, and packs it
+// in a way that nobody can read again.
+static void drop_unknown(const struct checker *c, ProtobufCMessage *message)
+{
+    if (c->issues != NULL && !c->trusted)
+        message->n_unknown_fields = 0;
+}
+
 static void check_value(struct checker *c, const ProtobufCFieldDescriptor *field, void *slot,
                         const struct rule *rule)
 {
@@ -169,6 +178,7 @@ static void check_value(struct checker *c, const ProtobufCFieldDescriptor *field
         check_text(c, slot, rule->flags);
         return;
     case PROTOBUF_C_TYPE_MESSAGE:
+        drop_unknown(c, *(ProtobufCMessage **)slot);
         if (field->descriptor == &hr__json__descriptor)
             check_json(c, *(Hr__Json **)slot, rule->flags);
         else if (field->descriptor != &google__protobuf__timestamp__descriptor)
@@ -256,6 +266,7 @@ void message_check(ProtobufCMessage *message, const char *where, bool trusted,
                               .create = message->descriptor == &hr__create_packet__descriptor};
 
     path_push_name(&checker.path, text_of(where));
+    drop_unknown(&checker, message);
     walk(&checker, message);
 }
 

@@ -9,7 +9,8 @@
 // bad UUIDs, text that is not UTF-8, free-form parts that are not JSON.
 //
 // trusted: message was made by json_read, which has checked the text and reported what is missing;
-// otherwise it came as protobuf, where an absent required string means "".
+// otherwise it came as protobuf, where an absent required string means "", and fields that are not
+// ours are dropped.
 void message_check(ProtobufCMessage *message, const char *where, bool trusted,
                    struct issues *issues);
 

@@ -18,9 +18,7 @@ static enum rc already_claimed(struct decision *d)
     json_key(writer, "claimed_by");
     json_message(writer, &holder->base);
     json_object_close(writer);
-    json_writer_destroy(writer);
-    detail = text_copy(d->arena, out.data, out.len);
-    buf_fini(&out);
+    detail = json_writer_finish(writer, d->arena);
     return problem_set_json(&d->problem, PROBLEM_ALREADY_CLAIMED, detail);
 }
 
@@ -43,8 +41,7 @@ static enum rc refuse(struct decision *d)
         return problem_set(&d->problem, d->arena, PROBLEM_ILLEGAL_TRANSITION,
                            "Cannot transition from '%s' to 'claimed'. Allowed transitions from "
                            "'%s': %s",
-                           wire_enum_text(name, &hr__status__descriptor, (int)status), name,
-                           lifecycle_choices(status, d->arena));
+                           lifecycle_name(name, status), name, lifecycle_choices(status, d->arena));
     }
 }
 
@@ -76,9 +73,7 @@ static Text details(const Hr__ClaimPacket *request, struct arena *arena)
     else
         json_null(writer);
     json_object_close(writer);
-    json_writer_destroy(writer);
-    text = text_copy(arena, out.data, out.len);
-    buf_fini(&out);
+    text = json_writer_finish(writer, arena);
     return text;
 }
 

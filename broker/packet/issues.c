@@ -40,9 +40,7 @@ static Text path_json(struct arena *arena, const struct path *path)
             json_integer(writer, (long long)path->steps[i].index);
     }
     json_array_close(writer);
-    json_writer_destroy(writer);
-    text = text_copy(arena, out.data, out.len);
-    buf_fini(&out);
+    text = json_writer_finish(writer, arena);
     return text;
 }
 
@@ -95,8 +93,6 @@ enum rc issues_to_problem(const struct issues *issues, struct problem *problem)
     for (size_t i = 0; i < issues->count; i++)
         put_issue(writer, issues->items[i]);
     json_array_close(writer);
-    json_writer_destroy(writer);
-    Text detail = text_copy(issues->arena, out.data, out.len);
-    buf_fini(&out);
+    Text detail = json_writer_finish(writer, issues->arena);
     return problem_set_json(problem, PROBLEM_VALIDATION, detail);
 }

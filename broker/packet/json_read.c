@@ -794,7 +794,9 @@ bool json_is_valid_within(const void *text, size_t len, size_t levels)
     yajl_handle yajl;
     bool valid;
 
-    if (len == 0 || !utf8_is_valid(text, len) || find_lone_surrogate(text, len) < len)
+    if (len == 0) // text may be NULL then
+        return false;
+    if (!utf8_is_valid(text, len) || find_lone_surrogate(text, len) < len)
         return false;
     yajl = yajl_alloc(&depth_only, NULL, &depth);
     if (yajl == NULL)

@@ -12,6 +12,7 @@
 
 struct json_writer {
     yajl_gen gen;
+    struct buf *out;
 };
 
 static void must(yajl_gen_status status)
@@ -31,6 +32,7 @@ struct json_writer *json_writer_create(struct buf *out)
 
     if (writer == NULL)
         abort();
+    writer->out = out;
     writer->gen = yajl_gen_alloc(NULL);
     if (writer->gen == NULL)
         abort();
@@ -44,6 +46,16 @@ void json_writer_destroy(struct json_writer *writer)
         return;
     yajl_gen_free(writer->gen);
     free(writer);
+}
+
+Text json_writer_finish(struct json_writer *writer, struct arena *arena)
+{
+    struct buf *out = writer->out;
+    Text text = text_copy(arena, out->data, out->len);
+
+    json_writer_destroy(writer);
+    buf_fini(out);
+    return text;
 }
 
 void json_object_open(struct json_writer *writer)
@@ -230,22 +242,13 @@ void json_message(struct json_writer *writer, const ProtobufCMessage *message)
     json_object_close(writer);
 }
 
-static Text finish(struct arena *arena, struct buf *out)
-{
-    Text text = text_copy(arena, out->data, out->len);
-
-    buf_fini(out);
-    return text;
-}
-
 Text json_of_message(struct arena *arena, const ProtobufCMessage *message)
 {
     struct buf out = {0};
     struct json_writer *writer = json_writer_create(&out);
 
     json_message(writer, message);
-    json_writer_destroy(writer);
-    return finish(arena, &out);
+    return json_writer_finish(writer, arena);
 }
 
 Text json_of_string(struct arena *arena, const char *text)
@@ -259,6 +262,5 @@ Text json_of_text(struct arena *arena, Text text)
     struct json_writer *writer = json_writer_create(&out);
 
     json_text(writer, text);
-    json_writer_destroy(writer);
-    return finish(arena, &out);
+    return json_writer_finish(writer, arena);
 }

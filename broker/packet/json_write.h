@@ -14,6 +14,9 @@ struct json_writer *json_writer_create(struct buf *out);
 // NULL is allowed.
 void json_writer_destroy(struct json_writer *writer);
 
+// What was written, in the arena. The writer and the contents of its buffer are gone.
+Text json_writer_finish(struct json_writer *writer, struct arena *arena);
+
 void json_object_open(struct json_writer *writer);
 void json_object_close(struct json_writer *writer);
 void json_array_open(struct json_writer *writer);

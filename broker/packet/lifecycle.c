@@ -88,6 +88,13 @@ enum rc lifecycle_step(Hr__Packet *packet, enum move move, int64_t now_us, struc
     return RC_OK;
 }
 
+const char *lifecycle_name(char buffer[ENUM_TEXT_BYTES], Hr__Status status)
+{
+    if (wire_enum_text(buffer, &hr__status__descriptor, (int)status) == NULL)
+        (void)snprintf(buffer, ENUM_TEXT_BYTES, "unknown");
+    return buffer;
+}
+
 const char *lifecycle_choices(Hr__Status from, struct arena *arena)
 {
     const char *list = "";
@@ -97,7 +104,7 @@ const char *lifecycle_choices(Hr__Status from, struct arena *arena)
 
         if (edge->from == from && edge->from != NOTHING)
             list = arena_printf(arena, "%s%s'%s'", list, list[0] != '\0' ? ", " : "",
-                                wire_enum_text(name, &hr__status__descriptor, (int)edge->to));
+                                lifecycle_name(name, edge->to));
     }
     return arena_printf(arena, "[%s]", list);
 }

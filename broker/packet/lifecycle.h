@@ -36,6 +36,9 @@ bool lifecycle_move_to(Hr__Status to, enum move *move);
 enum rc lifecycle_step(Hr__Packet *packet, enum move move, int64_t now_us,
                        struct arena *arena) MUST_CHECK;
 
+// "in_progress", or "unknown" for a status that only a newer program knows. Returns buffer.
+const char *lifecycle_name(char buffer[ENUM_TEXT_BYTES], Hr__Status status);
+
 // "['claimed', 'failed']": where a PATCH may lead from here, in the words of the contract.
 const char *lifecycle_choices(Hr__Status from, struct arena *arena);
 

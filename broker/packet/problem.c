@@ -42,11 +42,17 @@ enum rc problem_set_json(struct problem *problem, enum problem_code code, Text d
 enum rc problem_set(struct problem *problem, struct arena *arena, enum problem_code code,
                     const char *format, ...)
 {
-    char text[1024];
     va_list args;
+    char *text;
+    int len;
 
     va_start(args, format);
-    (void)vsnprintf(text, sizeof text, format, args);
+    len = vsnprintf(NULL, 0, format, args);
+    va_end(args);
+    assert(len >= 0);
+    text = arena_alloc(arena, (size_t)len + 1);
+    va_start(args, format);
+    (void)vsnprintf(text, (size_t)len + 1, format, args);
     va_end(args);
     return problem_set_json(problem, code, json_of_string(arena, text));
 }
@@ -91,7 +97,7 @@ struct problem problem_of_wire(const Hr__Error *error, struct arena *arena)
 {
     struct problem problem = {.code = PROBLEM_INTERNAL};
 
-    for (int i = 0; i < PROBLEM_CODES; i++) {
+    for (int i = PROBLEM_NONE + 1; i < PROBLEM_CODES; i++) {
         if (text_is(error->code, codes[i].name))
             problem.code = (enum problem_code)i;
     }
@@ -125,8 +131,6 @@ Text problem_body(const struct problem *problem, struct arena *arena, const char
         json_string(writer, request_id);
     }
     json_object_close(writer);
-    json_writer_destroy(writer);
-    body = text_copy(arena, out.data, out.len);
-    buf_fini(&out);
+    body = json_writer_finish(writer, arena);
     return body;
 }

@@ -75,9 +75,10 @@ static void read_field(ProtobufCMessage *message, const ProtobufCFieldDescriptor
 
     switch (field->type) {
     case PROTOBUF_C_TYPE_BYTES:
-        *has = *value != '\0';
-        *(Text *)place = text_of(value);
-        if (!utf8_is_valid(value, strlen(value)))
+        *has = *value != '\0' && utf8_is_valid(value, strlen(value));
+        if (*has)
+            *(Text *)place = text_of(value);
+        else if (*value != '\0')
             (void)complain(
                 issues, field->name, value, "string_unicode",
                 "Input should be a valid string, unable to parse raw data as a unicode string");

@@ -9,13 +9,6 @@ enum rc decide_not_found(struct decision *d)
                        d->packet_id);
 }
 
-static const char *status_name(char buffer[ENUM_TEXT_BYTES], Hr__Status status)
-{
-    const char *name = wire_enum_text(buffer, &hr__status__descriptor, (int)status);
-
-    return name != NULL ? name : "unknown";
-}
-
 static enum rc refuse_status(struct decision *d, Hr__Status to)
 {
     Hr__Status from = d->packet->status;
@@ -26,10 +19,10 @@ static enum rc refuse_status(struct decision *d, Hr__Status to)
         (to == HR__STATUS__STATUS_CLAIMED || to == HR__STATUS__STATUS_IN_PROGRESS))
         return problem_set(&d->problem, d->arena, PROBLEM_AWAITING_HUMAN,
                            "Packet %s awaits a human answer and cannot be %s before it",
-                           d->packet_id, status_name(to_name, to));
+                           d->packet_id, lifecycle_name(to_name, to));
     return problem_set(&d->problem, d->arena, PROBLEM_ILLEGAL_TRANSITION,
                        "Cannot transition from '%s' to '%s'. Allowed transitions from '%s': %s",
-                       status_name(from_name, from), status_name(to_name, to), from_name,
+                       lifecycle_name(from_name, from), lifecycle_name(to_name, to), from_name,
                        lifecycle_choices(from, d->arena));
 }
 
@@ -128,9 +121,9 @@ static Text details(struct decision *d, Hr__Status from, const struct touched *t
     json_object_open(writer);
     if (moved) {
         json_key(writer, "from_status");
-        json_string(writer, status_name(name, from));
+        json_string(writer, lifecycle_name(name, from));
         json_key(writer, "to_status");
-        json_string(writer, status_name(name, d->packet->status));
+        json_string(writer, lifecycle_name(name, d->packet->status));
     }
     if (!moved || touched->count > 0) {
         json_key(writer, "fields");
@@ -140,9 +133,7 @@ static Text details(struct decision *d, Hr__Status from, const struct touched *t
         json_array_close(writer);
     }
     json_object_close(writer);
-    json_writer_destroy(writer);
-    text = text_copy(d->arena, out.data, out.len);
-    buf_fini(&out);
+    text = json_writer_finish(writer, d->arena);
     return text;
 }
 
@@ -163,7 +154,7 @@ enum rc decide_update(struct decision *d, const ProtobufCMessage *message)
         if (!lifecycle_move_to(request->status, &move) ||
             lifecycle_step(d->packet, move, d->now_us, d->arena) != RC_OK)
             return refuse_status(d, request->status);
-        (void)status_name(name, request->status);
+        (void)lifecycle_name(name, request->status);
         d->event_type = text_copy(d->arena, name, strlen(name));
     }
     d->actor = holder_actor(d);
@@ -190,6 +181,6 @@ enum rc decide_delete(struct decision *d, const ProtobufCMessage *request)
     d->actor = text_of("system:soft_delete");
     d->details =
         text_of(arena_printf(d->arena, "{\"previous_status\":\"%s\",\"reason\":\"soft_delete\"}",
-                             status_name(name, from)));
+                             lifecycle_name(name, from)));
     return RC_OK;
 }

@@ -274,3 +274,31 @@ Test(check, completes_an_old_record_without_judging_it)
     cr_assert_not_null(packet->metadata->addressed_to);
     cr_assert_eq((int)packet->status, 99);
 }
+
+// Fields a request has and we do not know, at the root, in a message and in the leaves.
+Test(check, drops_fields_it_does_not_know)
+{
+    static const char bytes[] = "\x0a\x14\x0a\x06\x0a\x01s\xa0\x06\x05\x12\x00" // agents
+                                "\x1a\x05\x08\x01\xa0\x06\x05\xa2\x06\x00"      // created_at
+                                "\x12\x09\x22\x07\x0a\x02{}\x80\x00\x00"        // custom
+                                "\x80\x00\x00";
+    ProtobufCMessage *message;
+    ProtobufCMessage *back;
+    Hr__CreatePacket *create;
+    Text packed;
+
+    cr_assert_eq(
+        wire_unpack(&message, memory, &hr__create_packet__descriptor, bytes, sizeof bytes - 1),
+        RC_OK);
+    create = (Hr__CreatePacket *)message;
+    cr_assert_eq(message->n_unknown_fields, 1);
+    cr_assert_eq(create->context->custom->base.n_unknown_fields, 1);
+    cr_assert_null(check_refusal(memory, message));
+    cr_assert_eq(message->n_unknown_fields, 0);
+    cr_assert_eq(create->metadata->base.n_unknown_fields, 0);
+    cr_assert_eq(create->metadata->source_agent->base.n_unknown_fields, 0);
+    cr_assert_eq(create->metadata->created_at->base.n_unknown_fields, 0);
+    cr_assert_eq(create->context->custom->base.n_unknown_fields, 0);
+    packed = wire_pack(memory, message);
+    cr_assert_eq(wire_unpack(&back, memory, message->descriptor, packed.data, packed.len), RC_OK);
+}

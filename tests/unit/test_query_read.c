@@ -145,3 +145,16 @@ Test(query_read, reads_yes_and_no)
     cr_assert_eq(issues.count, 1);
     cr_assert_str_eq(issues.items[0]->type, "bool_parsing");
 }
+
+// What is refused is not there any more, so nothing below stumbles over it.
+Test(query_read, leaves_out_text_that_is_not_utf_8)
+{
+    static const char *const pairs[] = {"packet_id", "\xf0\xf0", NULL};
+    struct issues issues = {.arena = memory};
+    const Hr__GetHistory *history =
+        (const Hr__GetHistory *)read_query(&hr__get_history__descriptor, pairs, &issues);
+
+    cr_assert_not(history->has_packet_id);
+    cr_assert_eq(issues.count, 1);
+    cr_assert_str_eq(issues.items[0]->type, "string_unicode");
+}

@@ -255,9 +255,9 @@ enum rc projection_begin_epoch(struct projection *projection, int64_t stream_cre
         {&notify_statement,      &payload, 1},
     };
 
-    log_warn("projection.epoch",
-             "shard=%" PRId32 " after=%" PRId32 " fork_seq=%" PRIu64 " reason=\"%s\"",
-             projection->shard, projection->place.epoch, fork_seq, reason);
+    log_write(projection->place.epoch == 0 ? LOG_INFO : LOG_WARN, "projection.epoch",
+              "shard=%" PRId32 " after=%" PRId32 " fork_seq=%" PRIu64 " reason=\"%s\"",
+              projection->shard, projection->place.epoch, fork_seq, reason);
     begin(projection, done, ctx);
     return started(projection, pg_run(projection->pg, PG_WRITE, steps, 3, on_begun, projection));
 }

@@ -5,6 +5,7 @@
 //   a reader that sends HR-Min-Seq sees everything up to it, or is told that the projection is
 //   behind
 
+#include "broker/commands.h"
 #include "broker/packet/issues.h"
 #include "broker/run.h"
 #include "broker/service.h"
@@ -114,26 +115,13 @@ static void on_history_rows(void *ctx, enum rc rc, const Hr__History *history)
     }
 }
 
-static void refuse_missing_id(struct command *command)
-{
-    struct issues issues = {.arena = command->arena};
-    struct path path = {0};
-    struct problem problem;
-
-    path_push_name(&path, text_of("body"));
-    path_push_name(&path, text_of("packet_id"));
-    (void)issues_add(&issues, &path, "missing", "Field required");
-    (void)issues_to_problem(&issues, &problem);
-    command_refuse(command, &problem);
-}
-
 static void enter_history(struct app *app, struct command *command)
 {
     const Hr__GetHistory *request = (Hr__GetHistory *)command->request;
     enum rc rc;
 
     if (!request->has_packet_id || request->packet_id.len == 0) {
-        refuse_missing_id(command);
+        command_refuse_missing_id(command);
         return;
     }
     rc = history_get(app->pg, command->tenant, request, command->arena, on_history_rows, command);

@@ -1,0 +1,20 @@
+// The requests that clients may send: what the first byte of an input chooses from.
+#ifndef TESTS_FUZZ_REQUESTS_H
+#define TESTS_FUZZ_REQUESTS_H
+
+#include "broker/packet/wire.h"
+
+// '0' is the first one, so that a corpus can be written by hand.
+static inline const ProtobufCMessageDescriptor *request_chosen_by(uint8_t byte)
+{
+    static const ProtobufCMessageDescriptor *const requests[] = {
+        &hr__create_packet__descriptor, &hr__update_packet__descriptor,
+        &hr__claim_packet__descriptor,  &hr__packet_ref__descriptor,
+        &hr__list_packets__descriptor,  &hr__get_history__descriptor,
+        &hr__list_audit__descriptor,    &hr__empty__descriptor,
+    };
+
+    return requests[byte % (sizeof requests / sizeof requests[0])];
+}
+
+#endif

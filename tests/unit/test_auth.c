@@ -1,0 +1,135 @@
+// Who may do what, with the request and the bucket of keys replaced at link time.
+#include "gateway/auth.h"
+
+#include "broker/base/digest.h"
+#include "gateway/keys.h"
+#include "tests/unit/messages.h"
+
+#include <criterion/criterion.h>
+#include <string.h>
+
+static const char *sent; // as X-API-Key
+static bool current;
+static struct key stored; // under the digest of "stored-key"
+
+const char *web_header(const struct web_request *request, const char *name)
+{
+    (void)request;
+    return strcmp(name, "X-API-Key") == 0 ? sent : NULL;
+}
+
+bool keys_are_current(const struct keys *keys)
+{
+    (void)keys;
+    return current;
+}
+
+const struct key *keys_find(const struct keys *keys, const uint8_t digest[32])
+{
+    uint8_t own[DIGEST_BYTES];
+
+    (void)keys;
+    digest_of(own, "stored-key", strlen("stored-key"));
+    return memcmp(own, digest, sizeof own) == 0 ? &stored : NULL;
+}
+
+static struct gateway gateway;
+static struct exchange exchange;
+static struct problem problem;
+
+static void set_up(void)
+{
+    gateway = (struct gateway){.bootstrap_key = "boot", .bootstrap_tenant = "default"};
+    exchange = (struct exchange){.gateway = &gateway, .arena = arena_create(1024)};
+    current = true;
+    stored = (struct key){.id = "k1", .tenant = "acme", .role = "agent"};
+}
+
+static void tear_down(void)
+{
+    arena_destroy(exchange.arena);
+}
+
+TestSuite(auth, .init = set_up, .fini = tear_down);
+
+static enum rc ask(const char *key, enum role minimum)
+{
+    sent = key;
+    return auth_check(&exchange, minimum, &problem);
+}
+
+static void assert_refused(const char *key, enum role minimum, enum problem_code code,
+                           const char *detail)
+{
+    cr_assert_eq(ask(key, minimum), RC_REFUSED);
+    cr_assert_eq(problem.code, code);
+    ASSERT_TEXT(problem.detail, detail);
+}
+
+Test(auth, lets_the_bootstrap_key_do_everything)
+{
+    cr_assert_eq(ask("boot", ROLE_ADMIN), RC_OK);
+    cr_assert_str_eq(exchange.caller.tenant, "default");
+    cr_assert_eq(exchange.caller.role, (int)ROLE_ADMIN);
+    current = false;
+    cr_assert_eq(ask("boot", ROLE_ADMIN), RC_OK, "it is in no bucket");
+}
+
+Test(auth, has_no_bootstrap_key_when_none_is_set)
+{
+    gateway.bootstrap_key = "";
+    assert_refused("", ROLE_READER, PROBLEM_KEY_MISSING, "\"Missing X-API-Key header\"");
+    assert_refused("boot", ROLE_READER, PROBLEM_KEY_INVALID, "\"Invalid API key\"");
+}
+
+Test(auth, knows_stored_keys_with_their_tenant_and_role)
+{
+    cr_assert_eq(ask("stored-key", ROLE_AGENT), RC_OK);
+    cr_assert_str_eq(exchange.caller.tenant, "acme");
+    cr_assert_str_eq(exchange.caller.key_id, "k1");
+    assert_refused("stored-key", ROLE_WRITER, PROBLEM_FORBIDDEN,
+                   "\"Insufficient permissions. Required role: writer, current role: agent\"");
+}
+
+Test(auth, refuses_a_key_with_a_role_nobody_knows)
+{
+    stored.role = "root";
+    assert_refused("stored-key", ROLE_READER, PROBLEM_FORBIDDEN,
+                   "\"Insufficient permissions. Required role: reader, current role: none\"");
+}
+
+Test(auth, refuses_keys_that_are_missing_wrong_revoked_or_too_long)
+{
+    char endless[600];
+
+    memset(endless, 'x', sizeof endless);
+    endless[sizeof endless - 1] = '\0';
+    assert_refused(NULL, ROLE_READER, PROBLEM_KEY_MISSING, "\"Missing X-API-Key header\"");
+    assert_refused("", ROLE_READER, PROBLEM_KEY_MISSING, "\"Missing X-API-Key header\"");
+    assert_refused("boo", ROLE_READER, PROBLEM_KEY_INVALID, "\"Invalid API key\"");
+    assert_refused("boot ", ROLE_READER, PROBLEM_KEY_INVALID, "\"Invalid API key\"");
+    assert_refused(endless, ROLE_READER, PROBLEM_KEY_INVALID, "\"Invalid API key\"");
+    stored.revoked = true;
+    assert_refused("stored-key", ROLE_READER, PROBLEM_KEY_REVOKED, "\"API key has been revoked\"");
+    cr_assert_eq(problem_status(problem.code), 401);
+}
+
+Test(auth, trusts_no_key_while_the_bucket_may_have_changed)
+{
+    current = false;
+    assert_refused("stored-key", ROLE_READER, PROBLEM_UNAVAILABLE,
+                   "\"API keys cannot be checked for the moment\"");
+}
+
+Test(auth, knows_its_roles_by_name_and_their_order)
+{
+    static const char *const names[] = {"reader", "agent", "writer", "admin"};
+
+    for (int i = 0; i < 4; i++) {
+        cr_assert_eq((int)auth_role(names[i]), (int)ROLE_READER + i);
+        cr_assert_str_eq(auth_role_name(auth_role(names[i])), names[i]);
+    }
+    cr_assert_eq((int)auth_role("none"), (int)ROLE_NONE);
+    cr_assert_eq((int)auth_role("Admin"), (int)ROLE_NONE);
+    cr_assert_eq((int)auth_role(""), (int)ROLE_NONE);
+}

@@ -1,0 +1,131 @@
+#include "gateway/openapi.h"
+
+#include "broker/packet/json_read.h"
+#include "gateway/routes.h"
+
+#include <criterion/criterion.h>
+#include <ctype.h>
+#include <string.h>
+
+static struct arena *memory;
+static const char *document;
+
+static void set_up(void)
+{
+    Text text;
+
+    memory = arena_create(64 * 1024);
+    text = openapi_document(memory);
+    document = arena_copy(memory, text.data, text.len);
+}
+
+static void tear_down(void)
+{
+    arena_destroy(memory);
+}
+
+TestSuite(openapi, .init = set_up, .fini = tear_down);
+
+// The value of a member of the object at text, up to the end of the document; NULL: it has none.
+// Enough of a reader for a document that we wrote.
+static const char *member(const char *text, const char *name)
+{
+    size_t depth = 0;
+    size_t len = strlen(name);
+
+    for (const char *at = text; at != NULL && *at != '\0'; at++) {
+        if (*at == '{' || *at == '[') {
+            depth++;
+        } else if (*at == '}' || *at == ']') {
+            if (--depth == 0)
+                return NULL;
+        } else if (*at == '"') {
+            const char *start = at + 1;
+
+            for (at++; *at != '"'; at++)
+                at += *at == '\\' ? 1 : 0;
+            if (depth == 1 && at[1] == ':' && (size_t)(at - start) == len &&
+                memcmp(start, name, len) == 0)
+                return at + 2;
+        }
+    }
+    return NULL;
+}
+
+static bool starts_with(const char *text, const char *start)
+{
+    return strncmp(text, start, strlen(start)) == 0;
+}
+
+static const char *operation_of(const struct route *route)
+{
+    char method[8] = "";
+
+    for (size_t i = 0; i < strlen(route->method); i++)
+        method[i] = (char)tolower((unsigned char)route->method[i]);
+    return member(member(member(document, "paths"), route->path), method);
+}
+
+Test(openapi, is_json)
+{
+    cr_assert(json_is_valid(document, strlen(document)));
+    cr_assert(starts_with(member(document, "openapi"), "\"3.1.0\""));
+}
+
+Test(openapi, has_every_route_of_the_table)
+{
+    for (const struct route *route = routes; route->method != NULL; route++) {
+        const char *operation = operation_of(route);
+        const char *name;
+
+        cr_assert_not_null(operation, "%s %s", route->method, route->path);
+        name = member(operation, "operationId");
+        cr_assert(starts_with(name + 1, route->operation));
+        cr_assert_eq(member(operation, "requestBody") != NULL, route->body != NULL);
+        cr_assert_not_null(
+            member(member(operation, "responses"), arena_printf(memory, "%u", route->success)));
+        cr_assert_not_null(member(member(operation, "responses"), "default"));
+    }
+}
+
+Test(openapi, has_a_schema_for_everything_it_refers_to)
+{
+    static const char prefix[] = "\"$ref\":\"#/components/schemas/";
+    const char *schemas = member(member(document, "components"), "schemas");
+    size_t count = 0;
+
+    for (const char *at = document; (at = strstr(at, prefix)) != NULL; at++) {
+        const char *start = at + sizeof prefix - 1;
+        const char *name = arena_copy(memory, start, strcspn(start, "\""));
+
+        cr_assert_not_null(member(schemas, name), "%s", name);
+        count++;
+    }
+    cr_assert_gt(count, 10);
+}
+
+Test(openapi, says_what_the_rules_say)
+{
+    const char *schemas = member(member(document, "components"), "schemas");
+    const char *packet = member(member(schemas, "CreatePacket"), "required");
+    const char *parent =
+        member(member(member(schemas, "CreatePacket"), "properties"), "parent_packet_id");
+    const char *claimed = member(member(member(schemas, "Metadata"), "properties"), "claimed_at");
+    const char *list = strstr(document, "\"name\":\"limit\"");
+
+    cr_assert(starts_with(packet, "[\"metadata\",\"context\"]"));
+    cr_assert(starts_with(parent, "{\"anyOf\":[{\"type\":\"string\",\"format\":\"uuid\"},{"
+                                  "\"type\":\"null\"}]}"));
+    cr_assert(starts_with(member(claimed, "readOnly"), "true"));
+    cr_assert_not_null(list);
+    cr_assert_not_null(strstr(list, "\"type\":\"integer\",\"minimum\":1,\"maximum\":200"));
+}
+
+Test(openapi, names_the_roads_in_and_their_keys)
+{
+    for (const struct route *route = routes; route->method != NULL; route++) {
+        const char *security = member(operation_of(route), "security");
+
+        cr_assert_eq(starts_with(security, "[]"), route->role == ROLE_NONE, "%s", route->operation);
+    }
+}
