@@ -88,6 +88,20 @@ def test_a_life_in_protobuf(run, agent):
     assert gone.message().status == packet_pb2.STATUS_EXPIRED
 
 
+def test_a_packet_may_be_large_but_not_so_large_that_it_cannot_be_claimed(run, agent):
+    packet = body("a large one")
+    packet["context"]["custom"] = {"blob": "x" * 6_900_000}
+    made = run(agent.json("packet.create", packet))
+    assert made.status == 200
+    taken = run(agent.json("packet.claim", {"packet_id": made.json()["id"], **claim("coder")}))
+    assert (taken.status, taken.json()["status"]) == (200, "claimed")
+    assert taken.json()["context"]["custom"] == packet["context"]["custom"]
+
+    packet["context"]["custom"] = {"blob": "x" * 7_600_000}
+    refused = run(agent.json("packet.create", packet))
+    assert (refused.status, refused.json()["code"]) == (413, "too_large")
+
+
 def test_lists_and_the_audit_log_are_read_over_nats(run, agent):
     tag = new_key()
     seqs = []
