@@ -205,6 +205,12 @@ static Hr__Event *make_event(struct change *change, const struct decision *decis
     return event;
 }
 
+static bool is_too_large(const struct change *change)
+{
+    return change->bytes.len > RECORD_BYTES_MAX &&
+           change->bytes.len > change->current.len + RECORD_BYTES_SPARE;
+}
+
 static void decide(struct change *change)
 {
     const struct stored *current = &change->current;
@@ -230,6 +236,10 @@ static void decide(struct change *change)
     change->next->packet = decision.packet;
     remember(change, change->next);
     change->bytes = wire_pack(change->arena, &change->next->base);
+    if (is_too_large(change)) {
+        refuse_with(change, PROBLEM_TOO_LARGE, "The packet would be too large");
+        return;
+    }
     change->repeats = 0;
     append(change);
 }
@@ -298,7 +308,7 @@ static void on_appended(void *ctx, enum rc rc, uint64_t sequence)
 
     switch (rc) {
     case RC_OK: {
-        struct stored stored = {change->next, sequence};
+        struct stored stored = {change->next, sequence, change->bytes.len};
 
         if (change->next->packet->claim != NULL && !change->next->packet->claim->has_generation) {
             change->next->packet->claim->has_generation = true;

@@ -18,6 +18,11 @@
 // How many changes a record remembers; the packet's creation is always one of them.
 #define CHANGES_KEPT 16
 
+// No change may leave a record larger than this: messages end at 8 MB. One that adds next to
+// nothing, as a claim does, is still allowed, so that a large packet can be worked on.
+#define RECORD_BYTES_MAX (7 * 1024 * 1024)
+#define RECORD_BYTES_SPARE (64 * 1024)
+
 struct change_spec {
     const char *tenant;
     const char *key_id;          // the credential it is done with

@@ -293,8 +293,3 @@ void request_send(struct requests *requests, const struct request *request)
     if (requests->pending++ == 0)
         uv_timer_start(&requests->timer, on_tick, TICK_MS, TICK_MS);
 }
-
-size_t requests_pending(const struct requests *requests)
-{
-    return requests->pending;
-}

@@ -45,7 +45,4 @@ void requests_close(struct requests *requests);
 // done may be called before request_send returns (with RC_UNAVAILABLE or RC_TOO_LARGE).
 void request_send(struct requests *requests, const struct request *request);
 
-// How many wait for an answer.
-size_t requests_pending(const struct requests *requests);
-
 #endif

@@ -71,6 +71,7 @@ static enum rc read_record(struct stored *stored, struct load *load, struct msg 
                      msg_len(reply));
     stored->record = (Hr__PacketRecord *)message;
     stored->sequence = msg_header_u64(reply, "Nats-Sequence", 0);
+    stored->len = msg_len(reply);
     if (rc != RC_OK || stored->record->packet == NULL || stored->record->event == NULL ||
         stored->sequence == 0) {
         log_error("store.corrupt", "subject=%s", load->subject);

@@ -11,6 +11,7 @@ struct store;
 struct stored {
     Hr__PacketRecord *record; // in the arena of the load
     uint64_t sequence;        // its place in the stream: the version of the packet
+    size_t len;               // of its bytes
 };
 
 // Loop thread, exactly once. RC_NOT_FOUND: no such record. RC_CORRUPT: it cannot be read, logged.

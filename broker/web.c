@@ -43,8 +43,6 @@ struct web_request {
     bool responded;
     unsigned status;
     struct MHD_Response *response;
-    void *context;
-    char peer[INET6_ADDRSTRLEN];
     struct web_request *next; // in the list of spare ones
 };
 
@@ -174,23 +172,6 @@ struct arena *web_arena(struct web_request *request)
     return request->arena;
 }
 
-const char *web_peer(struct web_request *request)
-{
-    const union MHD_ConnectionInfo *info =
-        MHD_get_connection_info(request->connection, MHD_CONNECTION_INFO_CLIENT_ADDRESS);
-    const struct sockaddr *address = info != NULL ? info->client_addr : NULL;
-
-    if (address != NULL && address->sa_family == AF_INET)
-        (void)inet_ntop(AF_INET, &((const struct sockaddr_in *)(const void *)address)->sin_addr,
-                        request->peer, sizeof request->peer);
-    else if (address != NULL && address->sa_family == AF_INET6)
-        (void)inet_ntop(AF_INET6, &((const struct sockaddr_in6 *)(const void *)address)->sin6_addr,
-                        request->peer, sizeof request->peer);
-    else
-        (void)snprintf(request->peer, sizeof request->peer, "unix");
-    return request->peer;
-}
-
 struct find_last {
     const char *name;
     const char *value;
@@ -261,16 +242,6 @@ const char *web_location(struct web_request *request, size_t len)
     location = arena_copy(request->arena, out.data, out.len);
     buf_fini(&out);
     return location;
-}
-
-void web_set_context(struct web_request *request, void *context)
-{
-    request->context = context;
-}
-
-void *web_context(const struct web_request *request)
-{
-    return request->context;
 }
 
 void web_respond(struct web_request *request, unsigned status, const struct header *headers,

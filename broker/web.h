@@ -46,17 +46,12 @@ const char *web_header(const struct web_request *request,
                        const char *name); // NULL: absent; any case
 const void *web_body(const struct web_request *request, size_t *len);
 struct arena *web_arena(struct web_request *request);
-const char *web_peer(struct web_request *request); // the client's address, "unix" for a Unix socket
 
 // The last value of a query parameter, decoded. NULL: absent.
 const char *web_query(const struct web_request *request, const char *name);
 
 // Where the request went, encoded, with only the first len bytes of its path: for a redirection.
 const char *web_location(struct web_request *request, size_t len);
-
-// Room for the owner's own pointer.
-void web_set_context(struct web_request *request, void *context);
-void *web_context(const struct web_request *request);
 
 // Ends the request. body and headers are copied.
 void web_respond(struct web_request *request, unsigned status, const struct header *headers,

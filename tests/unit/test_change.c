@@ -90,7 +90,7 @@ static struct stored load_row(uint64_t sequence, struct arena *arena)
 {
     const struct row *row = &fake.rows[sequence - 1];
     ProtobufCMessage *message;
-    struct stored stored = {NULL, sequence};
+    struct stored stored = {.sequence = sequence};
 
     cr_assert_eq(wire_unpack(&message, arena, &hr__packet_record__descriptor, row->bytes, row->len),
                  RC_OK);
@@ -107,7 +107,7 @@ void store_load(struct store *store, const char *tenant, const char *packet_id, 
                 store_loaded_fn done, void *ctx)
 {
     uint64_t sequence = last_sequence(packet_id);
-    struct stored stored = {NULL, 0};
+    struct stored stored = {0};
 
     (void)store;
     cr_assert_str_eq(tenant, TENANT);
@@ -123,7 +123,7 @@ void store_load(struct store *store, const char *tenant, const char *packet_id, 
 void store_load_at(struct store *store, const char *tenant, const char *packet_id,
                    uint64_t sequence, struct arena *arena, store_loaded_fn done, void *ctx)
 {
-    struct stored stored = {NULL, 0};
+    struct stored stored = {0};
     enum rc rc = RC_NOT_FOUND;
 
     (void)store;

@@ -14,6 +14,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#define PATIENCE_MS 60000 // a busy machine is no failure
 static const char *server_url(void)
 {
     const char *url = getenv("HR_POSTGRES_URL");
@@ -140,7 +141,7 @@ void lab_connect(struct lab *lab, int connections, int timeout_ms, const char *s
         .application = "lab",
         .session = session,
         .connections = connections,
-        .timeout_ms = timeout_ms,
+        .timeout_ms = timeout_ms > 0 ? timeout_ms : PATIENCE_MS,
         .on_state = on_state,
         .on_notify = on_notify,
         .ctx = lab,
