@@ -216,3 +216,47 @@ void store_append(struct store *store, const char *tenant, const char *packet_id
     (void)snprintf(condition, sizeof condition, "%" PRIu64, expected);
     request_send(store->requests, &request);
 }
+
+static void on_end(void *ctx, enum rc rc, struct msg *reply)
+{
+    struct append end = *(struct append *)ctx;
+    uint64_t last = 0;
+
+    free(ctx);
+    if (rc == RC_OK) {
+        char *answer = strndup(msg_data(reply), msg_len(reply));
+        const char *at;
+
+        if (answer == NULL)
+            abort();
+        at = strstr(answer, "\"last_seq\":");
+        if (at != NULL)
+            last = strtoull(at + strlen("\"last_seq\":"), NULL, 10);
+        else
+            rc = RC_IO;
+        free(answer);
+    }
+    if (rc == RC_IO)
+        log_error("store.end", "error=\"answer is not understood\"");
+    end.done(end.ctx, rc, last);
+}
+
+void store_end(struct store *store, unsigned shard, store_appended_fn done, void *ctx)
+{
+    struct append *end = malloc(sizeof *end);
+    char stream[STREAM_BYTES];
+    char subject[STREAM_BYTES + 32];
+    const struct request request = {.subject = subject,
+                                    .lane = "api",
+                                    .inbox = store->inbox,
+                                    .timeout_ms = LOAD_TIMEOUT_MS,
+                                    .done = on_end,
+                                    .ctx = end};
+
+    if (end == NULL)
+        abort();
+    *end = (struct append){done, ctx};
+    subject_stream(stream, shard);
+    (void)snprintf(subject, sizeof subject, "$JS.API.STREAM.INFO.%s", stream);
+    request_send(store->requests, &request);
+}

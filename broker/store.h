@@ -41,4 +41,8 @@ void store_load_at(struct store *store, const char *tenant, const char *packet_i
 void store_append(struct store *store, const char *tenant, const char *packet_id, uint64_t expected,
                   const void *data, size_t len, store_appended_fn done, void *ctx);
 
+// Asks for the last sequence of a shard's stream; 0 when it is empty. RC_TIMEOUT, RC_UNAVAILABLE:
+// NATS does not answer. RC_IO: the answer is not understood; logged.
+void store_end(struct store *store, unsigned shard, store_appended_fn done, void *ctx);
+
 #endif

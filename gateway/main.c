@@ -3,13 +3,12 @@
 //   sends   hr.v1.cmd.<tenant>.<key>.<noun>.<verb>; reads packets from the stream
 //   holds   no state that another copy would need: any number may run behind a load balancer
 
+#include "broker/base/id.h"
 #include "broker/base/log.h"
 #include "gateway/gateway.h"
 #include "gateway/http.h"
 #include "gateway/keys.h"
 #include "gateway/seqs.h"
-
-#include "broker/base/id.h"
 
 #define OPENAPI_ARENA_BYTES 1024
 
@@ -24,6 +23,23 @@ static const struct cfg_key keys[] = {
     CFG_END,
 };
 
+static void on_stream_end(void *ctx, enum rc rc, uint64_t last)
+{
+    struct gateway *gateway = ctx;
+
+    if (rc == RC_OK)
+        seqs_cap(gateway->seqs, last);
+}
+
+// A server that comes back may have lost the end of its stream, or come with another one.
+static void on_nats(void *ctx, bool up)
+{
+    struct gateway *gateway = ctx;
+
+    if (up)
+        store_end(run_store(gateway->run), 0, on_stream_end, gateway);
+}
+
 static enum rc on_open(void *ctx, struct run *run)
 {
     struct gateway *gateway = ctx;
@@ -37,6 +53,7 @@ static enum rc on_open(void *ctx, struct run *run)
     http_init();
     gateway->openapi_arena = arena_create(OPENAPI_ARENA_BYTES);
     gateway->seqs = seqs_create();
+    conn_on_state(run_conn(run), on_nats, gateway);
     gateway->keys = keys_open(run);
     gateway->web_config = (struct web_config){
         .listen = gateway->listen,

@@ -95,3 +95,11 @@ void seqs_raise(struct seqs *seqs, const char *tenant, uint64_t sequence)
     if (sequence > entry->sequence)
         entry->sequence = sequence;
 }
+
+void seqs_cap(struct seqs *seqs, uint64_t last)
+{
+    for (size_t i = 0; i < seqs->slots; i++) {
+        if (seqs->entries[i].sequence > last)
+            seqs->entries[i].sequence = last;
+    }
+}

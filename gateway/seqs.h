@@ -16,4 +16,7 @@ uint64_t seqs_get(const struct seqs *seqs, const char *tenant);
 // Keeps the larger one.
 void seqs_raise(struct seqs *seqs, const char *tenant, uint64_t sequence);
 
+// The stream ends at last: what was remembered beyond that is gone, and must not be waited for.
+void seqs_cap(struct seqs *seqs, uint64_t last);
+
 #endif

@@ -14,7 +14,7 @@ Without a PART: all of them, in this order. Missing packages are installed first
   dev       build with gcc; unit and integration tests
   asan      the same with address and undefined-behaviour sanitizers
   fuzz      build the fuzz targets; replay their corpora
-  e2e       whole rails, driven from Python (HR_PRESET=asan: the programs of that build)
+  e2e       whole rails, driven from Python; the programs are those of HR_PRESET, asan if not set
 
 Logs and reports go to build/logs. A tool that is missing is a failure. The last line counts the
 tests of all parts; a check counts as one test, and so does a build that fails.
@@ -161,7 +161,7 @@ make_venv() {
 
 part_e2e() {
     local report=$PWD/$logs/e2e.xml found_failures=0 status folders=(tests/e2e)
-    export HR_PRESET=${HR_PRESET:-dev}
+    export HR_PRESET=${HR_PRESET:-asan}
     build "$HR_PRESET" || return
     must 'making the Python environment' venv.log make_venv || return
     ! compgen -G 'tests/chaos/test_*.py' >/dev/null || folders+=(tests/chaos)

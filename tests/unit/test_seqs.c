@@ -48,3 +48,15 @@ Test(seqs, grow_with_their_tenants)
     cr_assert_eq(seqs_get(seqs, longest), 9);
     seqs_destroy(seqs);
 }
+
+Test(seqs, forget_what_a_stream_that_was_cut_does_not_have)
+{
+    struct seqs *seqs = seqs_create();
+
+    seqs_raise(seqs, "behind", 10);
+    seqs_raise(seqs, "beyond", 30);
+    seqs_cap(seqs, 20);
+    cr_assert_eq(seqs_get(seqs, "behind"), 10);
+    cr_assert_eq(seqs_get(seqs, "beyond"), 20);
+    seqs_destroy(seqs);
+}
