@@ -124,11 +124,10 @@ class Admin(Agent):
         config = nats.js.api.ConsumerConfig(
             deliver_policy=nats.js.api.DeliverPolicy.BY_START_SEQUENCE,
             opt_start_seq=first,
-            ack_policy=nats.js.api.AckPolicy.NONE,
         )
+        # Ordered, so with flow control: the server cuts off who cannot keep up with a long stream.
         subscription = await js.subscribe(
-            "hr.v1.packet.0.*.*", stream=STREAM, config=config, manual_ack=True,
-            pending_msgs_limit=-1, pending_bytes_limit=-1,
+            "hr.v1.packet.0.*.*", stream=STREAM, config=config, ordered_consumer=True
         )
         try:
             while not found or found[-1][0] < last:
