@@ -23,6 +23,7 @@
 #define SLOTS_FIRST 256
 #define NAME_HEX_BYTES 33
 #define REPLY_BYTES 160
+#define INBOX_PREFIX "_INBOX."
 
 struct slot {
     request_done_fn done; // NULL: free
@@ -31,8 +32,9 @@ struct slot {
     uint32_t generation;
     uint32_t next_free;
     uint32_t lane;
-    bool failing;     // it is among those that fail_lane is about
-    struct buf parts; // of an answer that comes in several messages
+    bool failing;              // it is among those that fail_lane is about
+    char inbox[TOKEN_MAX + 1]; // where its answer comes to
+    struct buf parts;          // of an answer that comes in several messages
 };
 
 // One subscription per kind of responder: when libnats says that nobody took a request, it does not
@@ -122,6 +124,16 @@ static void on_state(void *ctx, bool up)
         fail_lane(ctx, LANES_MAX, RC_TIMEOUT);
 }
 
+// Whoever may have answers sent to one inbox must not be able to answer a request of another: names
+// and slots can be seen or guessed, the inbox is what NATS' permissions protect.
+static bool is_in_inbox(const char *subject, const char *inbox)
+{
+    const char *token = subject + sizeof INBOX_PREFIX - 1; // the subscription has that prefix
+    size_t len = strlen(inbox);
+
+    return strncmp(token, inbox, len) == 0 && token[len] == '.';
+}
+
 // The reply subject ends in .<generation>-<index>, both in hex.
 static struct slot *find(struct requests *requests, const char *subject)
 {
@@ -138,7 +150,8 @@ static struct slot *find(struct requests *requests, const char *subject)
     index = strtoul(end + 1, &end, 16);
     if (*end != '\0' || index >= requests->slot_count)
         return NULL;
-    if (requests->slots[index].done == NULL || requests->slots[index].generation != generation)
+    if (requests->slots[index].done == NULL || requests->slots[index].generation != generation ||
+        !is_in_inbox(subject, requests->slots[index].inbox))
         return NULL;
     return &requests->slots[index];
 }
@@ -212,7 +225,7 @@ static struct lane *lane_for(struct requests *requests, const char *name)
         return lane;
     assert(requests->lane_count < LANES_MAX);
     *lane = (struct lane){.requests = requests, .name = name};
-    (void)snprintf(subject, sizeof subject, "_INBOX.%s.%s.%" PRIx32 ".*", requests->inbox,
+    (void)snprintf(subject, sizeof subject, INBOX_PREFIX "%s.%s.%" PRIx32 ".*", requests->inbox,
                    requests->name, requests->lane_count);
     if (conn_subscribe(&lane->sub, requests->conn, subject, NULL, on_reply, lane) != RC_OK)
         return NULL;
@@ -261,6 +274,7 @@ void request_send(struct requests *requests, const struct request *request)
 {
     char reply[REPLY_BYTES];
     struct lane *lane = lane_for(requests, request->lane);
+    const char *inbox = request->inbox != NULL ? request->inbox : requests->inbox;
     struct slot *slot;
     enum rc rc;
     int len;
@@ -276,7 +290,8 @@ void request_send(struct requests *requests, const struct request *request)
     if (requests->free == requests->slot_count)
         grow(requests);
     slot = &requests->slots[requests->free];
-    len = snprintf(reply, sizeof reply, "_INBOX.%s.%s.%tx.%" PRIx32 "-%" PRIx32, request->inbox,
+    assert(strlen(inbox) <= TOKEN_MAX);
+    len = snprintf(reply, sizeof reply, INBOX_PREFIX "%s.%s.%tx.%" PRIx32 "-%" PRIx32, inbox,
                    requests->name, lane - requests->lanes, slot->generation, requests->free);
     assert(len > 0 && (size_t)len < sizeof reply);
     rc = conn_publish(requests->conn, request->subject, reply, request->headers,
@@ -289,6 +304,7 @@ void request_send(struct requests *requests, const struct request *request)
     slot->done = request->done;
     slot->ctx = request->ctx;
     slot->lane = (uint32_t)(lane - requests->lanes);
+    (void)snprintf(slot->inbox, sizeof slot->inbox, "%s", inbox);
     slot->deadline_ns = clock_now_ns() + request->timeout_ms * 1000000;
     if (requests->pending++ == 0)
         uv_timer_start(&requests->timer, on_tick, TICK_MS, TICK_MS);
