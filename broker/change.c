@@ -211,13 +211,27 @@ static bool is_too_large(const struct change *change)
            change->bytes.len > change->current.len + RECORD_BYTES_SPARE;
 }
 
+// The packet is not held any more, or by another claim than the caller's.
+static bool is_stale(const struct change *change)
+{
+    const Hr__PacketRecord *record = change->current.record;
+
+    if (change->spec->claim == 0 || record == NULL)
+        return false;
+    return record->packet->claim == NULL ||
+           record->packet->claim->generation != change->spec->claim;
+}
+
 static void decide(struct change *change)
 {
     const struct stored *current = &change->current;
     struct decision decision = {
         .arena = change->arena,
         .packet_id = change->packet_id,
+        .key_id = change->spec->key_id,
+        .ctx = change->spec->ctx,
         .now_us = timestamp_now_us(),
+        .sequence = current->sequence,
         .packet = current->record != NULL ? current->record->packet : NULL,
     };
 
@@ -227,8 +241,18 @@ static void decide(struct change *change)
                     "The packet has changed since the version named in If-Match");
         return;
     }
+    if (is_stale(change)) {
+        refuse_with(change, PROBLEM_STALE_CLAIM,
+                    "The claim this change was made under is over; somebody else may hold the "
+                    "packet");
+        return;
+    }
     if (change->spec->decide(&decision, change->spec->request) != RC_OK) {
         refuse(change, &decision.problem);
+        return;
+    }
+    if (decision.unchanged) {
+        succeed(change, current);
         return;
     }
     change->next = wire_new(change->arena, &hr__packet_record__descriptor);

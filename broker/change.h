@@ -30,7 +30,9 @@ struct change_spec {
     const char *packet_id;       // NULL: a create; the id is made here
     const char *idempotency_key; // NULL: none
     uint64_t if_match;           // sequence the packet must have; 0: any
+    uint64_t claim;              // generation the packet's claim must have; 0: any
     decide_fn decide;
+    const void *ctx;                 // for decide
     const ProtobufCMessage *request; // checked
 };
 

@@ -43,6 +43,7 @@ void command_change(struct command *command, struct store *store, const char *ve
         .packet_id = create ? NULL : arena_copy(command->arena, packet_id.data, packet_id.len),
         .idempotency_key = command->idempotency_key,
         .if_match = command->if_match,
+        .claim = command->claim,
         .decide = decide,
         .request = command->request,
     };

@@ -181,6 +181,16 @@ void command_reply(struct command *command, const ProtobufCMessage *reply, uint6
     work_done(work, 200);
 }
 
+void command_reply_nothing(struct command *command)
+{
+    struct work *work = (struct work *)command;
+    struct answer answer = {.data = "", .len = 0};
+
+    add_header(&answer, HEADER_STATUS, "204");
+    send_answer(work, &answer);
+    work_done(work, 204);
+}
+
 void command_refuse(struct command *command, const struct problem *problem)
 {
     struct work *work = (struct work *)command;
@@ -242,6 +252,8 @@ static enum rc read_headers(struct work *work, const struct msg *msg, struct pro
     if (key != NULL)
         command->idempotency_key = arena_copy(command->arena, key, strlen(key));
     rc = read_header_number(msg, HEADER_IF_MATCH, command, &command->if_match, problem);
+    if (rc == RC_OK)
+        rc = read_header_number(msg, HEADER_CLAIM, command, &command->claim, problem);
     if (rc == RC_OK)
         rc = read_header_number(msg, HEADER_MIN_SEQ, command, &command->min_seq, problem);
     return rc;

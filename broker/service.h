@@ -19,6 +19,7 @@ struct command {
     ProtobufCMessage *request;   // checked
     const char *idempotency_key; // NULL: none
     uint64_t if_match;           // 0: none
+    uint64_t claim;              // generation of the claim it is made under; 0: none
     uint64_t min_seq;            // 0: none
 };
 
@@ -58,6 +59,7 @@ void service_close(struct service *service);
 // Each ends the command: it and everything in its arena are gone. sequence: 0 for none.
 void command_reply(struct command *command, const ProtobufCMessage *reply, uint64_t sequence);
 void command_refuse(struct command *command, const struct problem *problem);
+void command_reply_nothing(struct command *command);
 void command_fail(struct command *command, enum rc rc);
 
 #endif

@@ -21,16 +21,21 @@
 #define BUCKET_KEYS "HR_KEYS"
 #define STREAM_KEYS "KV_HR_KEYS"
 #define SUBJECT_KEYS "$KV.HR_KEYS.>"
+#define BUCKET_TENANTS "HR_TENANTS"
+#define STREAM_TENANTS "KV_HR_TENANTS"
+#define SUBJECT_TENANTS "$KV.HR_TENANTS.>"
 
 // Headers of requests.
 #define HEADER_CONTENT_TYPE "Content-Type"
 #define HEADER_IDEMPOTENCY_KEY "Idempotency-Key"
 #define HEADER_IF_MATCH "HR-If-Match"
 #define HEADER_MIN_SEQ "HR-Min-Seq"
+#define HEADER_CLAIM "HR-Claim"
 #define HEADER_DURABILITY "HR-Durability"
 #define HEADER_TRACE "traceparent"
 // Headers of replies.
 #define HEADER_SEQ "HR-Seq"
+#define HEADER_STATUS "HR-Status" // 204: there is nothing to answer with
 #define HEADER_PART "HR-Part"
 #define HEADER_ERROR_CODE "Nats-Service-Error-Code"
 #define HEADER_ERROR_TEXT "Nats-Service-Error"

@@ -14,7 +14,7 @@
 
 // Longer than the workers' own time-outs, so that their more exact answer wins.
 #define COMMAND_TIMEOUT_MS 8000
-#define COMMAND_HEADERS_MAX 5
+#define COMMAND_HEADERS_MAX 6
 
 struct call {
     struct exchange *exchange;
@@ -126,6 +126,20 @@ static enum rc add_if_match(struct exchange *exchange, struct command_headers *h
     return RC_OK;
 }
 
+static enum rc add_claim(struct exchange *exchange, struct command_headers *headers)
+{
+    const char *claim = web_header(exchange->request, "X-HR-Claim");
+    uint64_t value;
+
+    if (claim == NULL)
+        return RC_OK;
+    if (!read_sequence(claim, &value) || value == 0)
+        return refuse(exchange, PROBLEM_INVALID_HEADER,
+                      "Header X-HR-Claim should be the generation of a claim");
+    add_sequence(exchange, headers, HEADER_CLAIM, value);
+    return RC_OK;
+}
+
 static enum rc add_min_seq(struct exchange *exchange, struct command_headers *headers)
 {
     const char *sent = web_header(exchange->request, "X-HR-Min-Seq");
@@ -156,7 +170,9 @@ static enum rc add_client_headers(struct exchange *exchange, struct command_head
         add(headers, HEADER_IDEMPOTENCY_KEY, key);
     if (trace != NULL && *trace != '\0')
         add(headers, HEADER_TRACE, trace);
-    return reads ? add_min_seq(exchange, headers) : add_if_match(exchange, headers);
+    if (reads)
+        return add_min_seq(exchange, headers);
+    return add_claim(exchange, headers) == RC_OK ? add_if_match(exchange, headers) : RC_REFUSED;
 }
 
 static void dispatch(struct call *call, const char *noun, const char *verb,

@@ -15,6 +15,6 @@
     next
 }
 /^(message|enum) / { in_enum = ($1 == "enum") }
-/^  [A-Za-z0-9.]+ [a-z_]+ = [0-9]+;/ && !in_enum { sub(/^  /, "  optional ") }
+/^  [A-Za-z0-9.]+ [a-z0-9_]+ = [0-9]+;/ && !in_enum { sub(/^  /, "  optional ") }
 /^  (optional|repeated) string / { sub(/;/, " [(pb_c_field).string_as_bytes = true];") }
 { print }

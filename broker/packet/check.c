@@ -3,6 +3,7 @@
 
 #include "broker/base/id.h"
 #include "broker/base/utf8.h"
+#include "broker/packet/hitl.h"
 #include "broker/packet/json_read.h"
 #include "broker/packet/json_write.h"
 #include "broker/packet/rules.h"
@@ -93,8 +94,36 @@ static void absent(struct checker *c, ProtobufCMessage *message,
     complain(c, "missing", "Field required");
 }
 
-static void check_text(struct checker *c, Text *text, unsigned flags)
+// Characters, not bytes: what follows the first byte of one is 10xxxxxx.
+static int64_t characters(Text text)
 {
+    int64_t count = 0;
+
+    for (size_t i = 0; i < text.len; i++)
+        count += (text.data[i] & 0xC0) != 0x80;
+    return count;
+}
+
+static void check_length(struct checker *c, Text text, const struct rule *rule)
+{
+    int64_t count = characters(text);
+    bool few = count < rule->min;
+    int64_t bound = few ? rule->min : rule->max;
+    struct issue *issue;
+
+    if (count >= rule->min && count <= rule->max)
+        return;
+    issue = issues_add(c->issues, &c->path, few ? "string_too_short" : "string_too_long",
+                       arena_printf(c->arena, "String should have at %s %" PRId64 " character%s",
+                                    few ? "least" : "most", bound, bound == 1 ? "" : "s"));
+    issue->input = json_of_text(c->arena, text);
+    issue->ctx =
+        text_of(arena_printf(c->arena, "{\"%s_length\":%" PRId64 "}", few ? "min" : "max", bound));
+}
+
+static void check_text(struct checker *c, Text *text, const struct rule *rule)
+{
+    unsigned flags = rule->flags;
     struct uuid uuid;
     const char *error;
 
@@ -106,8 +135,10 @@ static void check_text(struct checker *c, Text *text, unsigned flags)
                  "a unicode string");
         return;
     }
-    if ((flags & RULE_UUID) == 0)
+    if ((flags & RULE_UUID) == 0) {
+        check_length(c, *text, rule);
         return;
+    }
     error = uuid_parse((const char *)text->data, text->len, &uuid);
     if (error != NULL) {
         struct issue *issue =
@@ -175,7 +206,7 @@ static void check_value(struct checker *c, const ProtobufCFieldDescriptor *field
 
     switch (field->type) {
     case PROTOBUF_C_TYPE_BYTES:
-        check_text(c, slot, rule->flags);
+        check_text(c, slot, rule);
         return;
     case PROTOBUF_C_TYPE_MESSAGE:
         drop_unknown(c, *(ProtobufCMessage **)slot);
@@ -198,6 +229,24 @@ static void check_value(struct checker *c, const ProtobufCFieldDescriptor *field
     }
 }
 
+static void check_count(struct checker *c, size_t count, const struct rule *rule)
+{
+    bool few = (int64_t)count < rule->min;
+    int64_t bound = few ? rule->min : rule->max;
+    struct issue *issue;
+
+    if (c->issues == NULL || ((int64_t)count >= rule->min && (int64_t)count <= rule->max))
+        return;
+    issue = issues_add(c->issues, &c->path, few ? "too_short" : "too_long",
+                       arena_printf(c->arena,
+                                    "List should have at %s %" PRId64
+                                    " item%s after validation, not %zu",
+                                    few ? "least" : "most", bound, bound == 1 ? "" : "s", count));
+    issue->ctx = text_of(arena_printf(
+        c->arena, "{\"field_type\":\"List\",\"%s_length\":%" PRId64 ",\"actual_length\":%zu}",
+        few ? "min" : "max", bound, count));
+}
+
 static void check_list(struct checker *c, ProtobufCMessage *message,
                        const ProtobufCFieldDescriptor *field, const struct rule *rule)
 {
@@ -205,6 +254,7 @@ static void check_list(struct checker *c, ProtobufCMessage *message,
     char *items = *(char **)place(message, field);
     size_t size = field->type == PROTOBUF_C_TYPE_MESSAGE ? sizeof(void *) : sizeof(Text);
 
+    check_count(c, count, rule);
     for (size_t i = 0; i < count; i++) {
         path_push_index(&c->path, i);
         check_value(c, field, items + i * size, rule);
@@ -214,7 +264,9 @@ static void check_list(struct checker *c, ProtobufCMessage *message,
 
 static void drop(ProtobufCMessage *message, const ProtobufCFieldDescriptor *field)
 {
-    if (field->type == PROTOBUF_C_TYPE_MESSAGE)
+    if (field->label == PROTOBUF_C_LABEL_REPEATED)
+        *(size_t *)((char *)message + field->quantifier_offset) = 0;
+    else if (field->type == PROTOBUF_C_TYPE_MESSAGE)
         *(void **)place(message, field) = NULL;
     else
         *presence(message, field) = false;
@@ -222,12 +274,13 @@ static void drop(ProtobufCMessage *message, const ProtobufCFieldDescriptor *fiel
 
 static void check_hitl(struct checker *c, const Hr__Hitl *hitl)
 {
+    const char *fault = hitl_fault(hitl, c->create);
     struct issue *issue;
 
-    if (!hitl->required || !hitl->has_reason || hitl->reason.len > 0)
+    if (fault == NULL)
         return;
     issue = issues_add(c->issues, &c->path, "value_error",
-                       "Value error, a checkpoint that is required needs a reason");
+                       arena_printf(c->arena, "Value error, %s", fault));
     issue->ctx = text_of("{\"error\":{}}");
 }
 
@@ -253,7 +306,7 @@ static void walk(struct checker *c, ProtobufCMessage *message)
         if (!is_list)
             path_pop(&c->path);
     }
-    if (c->create && descriptor == &hr__hitl__descriptor)
+    if (c->issues != NULL && descriptor == &hr__hitl__descriptor)
         check_hitl(c, (const Hr__Hitl *)message);
 }
 

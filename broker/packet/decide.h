@@ -9,13 +9,17 @@ struct decision {
     // Given.
     struct arena *arena;
     const char *packet_id;
+    const char *key_id; // the credential the command came with
+    const void *ctx;    // of the change_spec: what the function knows beside the packet
     int64_t now_us;
+    uint64_t sequence;  // of the record the packet is from; 0: there is none
     Hr__Packet *packet; // as stored, to be changed in place; NULL: there is none
 
     // Made by the function on RC_OK: packet (set by a create), and what happened.
     Text event_type; // "created", "claimed", "updated", ...
     Text actor;      // "agent:<id>", "system:<cause>"
     Text details;    // a JSON object
+    bool unchanged;  // nothing is to be stored: the packet is as the command wants it
 
     // Made by the function on RC_REFUSED.
     struct problem problem;

@@ -209,12 +209,14 @@ static void put_list(struct json_writer *writer, const ProtobufCMessage *message
     json_array_close(writer);
 }
 
-static bool is_present(const ProtobufCMessage *message, const ProtobufCFieldDescriptor *field)
+// An empty list of a quiet field counts as absent: nobody can tell them apart.
+static bool is_present(const ProtobufCMessage *message, const ProtobufCFieldDescriptor *field,
+                       bool quiet)
 {
     const char *base = (const char *)message;
 
     if (field->label == PROTOBUF_C_LABEL_REPEATED)
-        return true;
+        return !quiet || *(const size_t *)(base + field->quantifier_offset) > 0;
     if (field->type == PROTOBUF_C_TYPE_MESSAGE)
         return *(void *const *)(base + field->offset) != NULL;
     return *(const protobuf_c_boolean *)(base + field->quantifier_offset) != 0;
@@ -227,9 +229,10 @@ void json_message(struct json_writer *writer, const ProtobufCMessage *message)
     json_object_open(writer);
     for (unsigned i = 0; i < descriptor->n_fields; i++) {
         const ProtobufCFieldDescriptor *field = &descriptor->fields[i];
-        bool present = is_present(message, field);
+        bool quiet = (rules_of(descriptor, i)->flags & RULE_QUIET) != 0;
+        bool present = is_present(message, field, quiet);
 
-        if (!present && (rules_of(descriptor, i)->flags & RULE_QUIET) != 0)
+        if (!present && quiet)
             continue;
         json_key(writer, field->name);
         if (!present)

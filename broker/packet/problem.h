@@ -12,10 +12,13 @@
     X(ILLEGAL_TRANSITION, 400, "illegal_transition")                                               \
     X(INVALID_CURSOR, 400, "invalid_cursor")                                                       \
     X(INVALID_HEADER, 400, "invalid_header")                                                       \
+    X(NO_CHECKPOINT, 400, "no_checkpoint")                                                         \
+    X(BATCH_TOO_LARGE, 400, "batch_too_large")                                                     \
     X(KEY_MISSING, 401, "key_missing")                                                             \
     X(KEY_INVALID, 401, "key_invalid")                                                             \
     X(KEY_REVOKED, 401, "key_revoked")                                                             \
     X(FORBIDDEN, 403, "forbidden")                                                                 \
+    X(NOT_APPROVER, 403, "not_approver")                                                           \
     X(NOT_FOUND, 404, "not_found")                                                                 \
     X(NO_ROUTE, 404, "no_route")                                                                   \
     X(METHOD_NOT_ALLOWED, 405, "method_not_allowed")                                               \
@@ -23,6 +26,14 @@
     X(ALREADY_EXPIRED, 409, "already_expired")                                                     \
     X(AWAITING_HUMAN, 409, "awaiting_human")                                                       \
     X(NOT_ADDRESSED, 409, "not_addressed")                                                         \
+    X(NOT_AWAITING, 409, "not_awaiting_human")                                                     \
+    X(ALREADY_VOTED, 409, "already_voted")                                                         \
+    X(CHECKPOINT_OPEN, 409, "checkpoint_open")                                                     \
+    X(SUBJECT_MISMATCH, 409, "subject_mismatch")                                                   \
+    X(STALE_CLAIM, 409, "stale_claim")                                                             \
+    X(DECLINED, 409, "declined")                                                                   \
+    X(HANDOFF_LOOP, 409, "handoff_loop")                                                           \
+    X(ARCHIVED, 409, "archived")                                                                   \
     X(EXPIRED, 410, "expired")                                                                     \
     X(PRECONDITION_FAILED, 412, "precondition_failed")                                             \
     X(TOO_LARGE, 413, "too_large")                                                                 \

@@ -7,7 +7,7 @@
 enum {
     RULE_REQUIRED = 1 << 0, // absent is an error in JSON; in protobuf an absent string is empty
     RULE_SERVER = 1 << 1,   // written by us: on input it is ignored
-    RULE_QUIET = 1 << 2,    // left out of an answer when absent, instead of being null
+    RULE_QUIET = 1 << 2,    // left out of an answer when absent, instead of being null or []
     RULE_UUID = 1 << 3,     // a UUID in any spelling; normalised
     RULE_OBJECT = 1 << 4,   // Json: must be an object
     RULE_COMPOUND = 1 << 5, // Json: must be a string, an object or an array
@@ -16,7 +16,7 @@ enum {
 struct rule {
     unsigned flags;
     const char *fallback; // what absent means, or NULL; such a field may be absent, but not null
-    int64_t min;
+    int64_t min;          // of an integer, of the items of a list, of the characters of a text
     int64_t max;
 };
 

@@ -196,9 +196,6 @@ hitls = record(
     {
         "question": maybe(texts),
         "options": maybe(several(texts)),
-        "response": maybe(texts),
-        "responded_at": maybe(times),
-        "responded_by": maybe(texts),
         "notes": maybe(texts),
         "timeout_seconds": maybe(integers),
     },

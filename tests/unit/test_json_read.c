@@ -253,21 +253,23 @@ Test(json_read, refuses_integers_that_are_none)
 
 Test(json_read, refuses_moments_that_are_none)
 {
-#define RESPONDED(value) "{\"hitl\":{\"reason\":\"r\",\"responded_at\":" value "}}"
-#define WHEN ",\"hitl\",\"responded_at\""
+#define STAMPED(value)                                                                             \
+    "{\"context\":{\"summary\":\"s\",\"conversation_state\":[{\"role\":\"user\",\"content\":"      \
+    "\"c\",\"timestamp\":" value "}]}}"
+#define WHEN ",\"context\",\"conversation_state\",0,\"timestamp\""
 #define REASON(text) ",\"ctx\":{\"error\":\"" text "\"}"
     static const struct refusal cases[] = {
-        {UPDATE, RESPONDED("true"),
+        {UPDATE, STAMPED("true"),
          ONLY("datetime_type",              WHEN, "Input should be a valid datetime", INPUT("true"))},
-        {UPDATE, RESPONDED("[]"),
+        {UPDATE, STAMPED("[]"),
          ONLY("datetime_type",              WHEN, "Input should be a valid datetime", INPUT("[]"))  },
-        {UPDATE, RESPONDED("\"2026-02-30\""),
+        {UPDATE, STAMPED("\"2026-02-30\""),
          ONLY("datetime_from_date_parsing", WHEN, DATETIME "date is out of range",
          INPUT("\"2026-02-30\"") REASON("date is out of range"))                                    },
-        {UPDATE, RESPONDED("1e300"),
+        {UPDATE, STAMPED("1e300"),
          ONLY("datetime_from_date_parsing", WHEN, DATETIME "number is out of range",
          INPUT("1e300") REASON("number is out of range"))                                           },
-        {UPDATE, RESPONDED("\"\""),
+        {UPDATE, STAMPED("\"\""),
          ONLY("datetime_from_date_parsing", WHEN, DATETIME "invalid date",
          INPUT("\"\"") REASON("invalid date"))                                                      },
     };
@@ -655,9 +657,11 @@ Test(json_read, takes_moments_as_text_and_as_numbers)
         "\"1795210145\"",           "1795210145.0", "\"2026-11-20 22:29:05+01:00\""};
 
     for (size_t i = 0; i < sizeof spellings / sizeof spellings[0]; i++) {
-        const Hr__Hitl *hitl = hitl_of(arena_printf(memory, RESPONDED("%s"), spellings[i]));
+        const Hr__UpdatePacket *update = (const Hr__UpdatePacket *)message_of(
+            memory, UPDATE, arena_printf(memory, STAMPED("%s"), spellings[i]));
 
-        cr_expect_eq(wire_timestamp_us(hitl->responded_at), 1795210145000000, "%s", spellings[i]);
+        cr_expect_eq(wire_timestamp_us(update->context->conversation_state[0]->timestamp),
+                     1795210145000000, "%s", spellings[i]);
     }
 }
 

@@ -110,12 +110,12 @@ Test(json_write, writes_a_list_message_as_a_bare_array)
 
 Test(json_write, writes_moments_in_utc_with_six_digits)
 {
-    const char *json =
-        "{\"hitl\":{\"reason\":\"r\",\"responded_at\":\"2026-11-20T21:29:05+02:00\"}}";
+    const char *json = "{\"decisions\":[{\"id\":\"d\",\"decision\":\"d\",\"rationale\":\"\","
+                       "\"timestamp\":\"2026-11-20T21:29:05+02:00\"}]}";
     const ProtobufCMessage *update = message_of(memory, &hr__update_packet__descriptor, json);
 
     cr_assert_not_null(
-        strstr(json_text_of(memory, update), "\"responded_at\":\"2026-11-20T19:29:05.000000Z\""));
+        strstr(json_text_of(memory, update), "\"timestamp\":\"2026-11-20T19:29:05.000000Z\""));
 }
 
 // What is written can be read, and is then written the same.

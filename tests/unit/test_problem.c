@@ -111,7 +111,7 @@ Test(problem, of_a_code_from_the_future_is_internal_and_keeps_its_words)
     struct problem problem;
 
     error.has_code = true;
-    error.code = text_of("stale_claim");
+    error.code = text_of("not_known_yet");
     error.detail = wire_json(memory, text_of("\"Too late\""));
     problem = problem_of_wire(&error, memory);
     cr_assert_eq(problem.code, PROBLEM_INTERNAL);
