@@ -22,15 +22,6 @@
 #define JS_STREAM_NOT_FOUND "\"err_code\":10059"
 #define JS_NAME_IN_USE "\"err_code\":10058"
 
-enum step {
-    STEP_LEVEL,
-    STEP_PACKETS_INFO,
-    STEP_PACKETS_CREATE,
-    STEP_KEYS_INFO,
-    STEP_KEYS_CREATE,
-    STEP_DONE,
-};
-
 struct ensure {
     struct requests *requests;
     struct topology_config config;
@@ -38,39 +29,58 @@ struct ensure {
     void *ctx;
     uv_timer_t timer;
     int64_t deadline_ns;
-    enum step step;
+    bool leveled;   // the server's level is known
+    size_t stream;  // the one in work
+    bool creating;  // it was not there when looked for
     bool has_level; // 2.11 or newer
     enum rc result;
 };
 
 static void take_step(struct ensure *ensure);
 
+// --- what there is -------------------------------------------------------------------------------
+
 // Settings: see docs/decisions on the stream. max_msgs_per_subject binds nothing; it selects the
 // server's smaller block size, which makes cold reads cheaper.
-static void packets_config(struct buf *out, int64_t replicas)
+static void packets_config(struct buf *out, const char *stream, int64_t replicas)
 {
     buf_printf(out,
-               "{\"name\":\"HR_PACKETS_0\",\"subjects\":[\"hr.v1.packet.0.*.*\"],"
+               "{\"name\":\"%s\",\"subjects\":[\"hr.v1.packet.0.*.*\"],"
                "\"storage\":\"file\",\"num_replicas\":%" PRId64 ",\"retention\":\"limits\","
                "\"discard\":\"new\",\"max_consumers\":-1,\"max_msgs\":-1,\"max_bytes\":-1,"
                "\"max_age\":0,\"max_msg_size\":-1,\"max_msgs_per_subject\":100000,"
                "\"allow_direct\":true,\"deny_delete\":true,\"duplicate_window\":100000000,"
                "\"republish\":{\"src\":\"hr.v1.packet.0.*.*\","
                "\"dest\":\"hr.v1.event.{{wildcard(1)}}.{{wildcard(2)}}\"}}",
-               replicas);
+               stream, replicas);
 }
 
-static void keys_config(struct buf *out, int64_t replicas)
+// What the server makes of a key-value bucket.
+static void bucket_config(struct buf *out, const char *stream, int64_t replicas)
 {
     buf_printf(out,
-               "{\"name\":\"" STREAM_KEYS "\",\"subjects\":[\"" SUBJECT_KEYS "\"],"
+               "{\"name\":\"%s\",\"subjects\":[\"$KV.%s.>\"],"
                "\"storage\":\"file\",\"num_replicas\":%" PRId64 ",\"retention\":\"limits\","
                "\"discard\":\"new\",\"max_consumers\":-1,\"max_msgs\":-1,\"max_bytes\":-1,"
                "\"max_age\":0,\"max_msg_size\":-1,\"max_msgs_per_subject\":5,"
                "\"allow_direct\":true,\"allow_rollup_hdrs\":true,\"deny_delete\":true,"
                "\"duplicate_window\":120000000000}",
-               replicas);
+               stream, stream + strlen("KV_"), replicas);
 }
+
+static const struct {
+    const char *name;
+    void (*config)(struct buf *out, const char *stream, int64_t replicas);
+} streams[] = {
+    {"HR_PACKETS_0", packets_config},
+    {STREAM_KEYS,    bucket_config },
+    {STREAM_TENANTS, bucket_config },
+    {STREAM_SCHEMAS, bucket_config },
+};
+
+#define STREAMS (sizeof streams / sizeof streams[0])
+
+// --- making it so --------------------------------------------------------------------------------
 
 static void on_timer_closed(uv_handle_t *handle)
 {
@@ -94,20 +104,11 @@ static void on_retry(uv_timer_t *timer)
 static void retry(struct ensure *ensure, const char *why)
 {
     if (clock_now_ns() > ensure->deadline_ns) {
-        log_error("topology.gave_up", "step=%d reason=\"%s\"", (int)ensure->step, why);
+        log_error("topology.gave_up", "stream=%s reason=\"%s\"", streams[ensure->stream].name, why);
         finish(ensure, RC_UNAVAILABLE);
         return;
     }
     uv_timer_start(&ensure->timer, on_retry, RETRY_MS, 0);
-}
-
-static void advance(struct ensure *ensure, enum step step)
-{
-    ensure->step = step;
-    if (step == STEP_DONE)
-        finish(ensure, RC_OK);
-    else
-        take_step(ensure);
 }
 
 // The answers are the server's own; what is looked for in them are fixed words of its API.
@@ -125,11 +126,36 @@ static void refuse_server(struct ensure *ensure)
     finish(ensure, RC_CONFIG);
 }
 
-static void on_info(struct ensure *ensure, const char *answer, enum step create, enum step next)
+static void look(struct ensure *ensure, bool create)
+{
+    ensure->creating = create;
+    take_step(ensure);
+}
+
+static void next_stream(struct ensure *ensure)
+{
+    if (++ensure->stream == STREAMS)
+        finish(ensure, RC_OK);
+    else
+        look(ensure, false);
+}
+
+static void on_level(struct ensure *ensure, const char *answer)
+{
+    if (answer_has(answer, "\"error\":")) {
+        retry(ensure, "JetStream is not enabled");
+        return;
+    }
+    ensure->has_level = answer_has(answer, "\"level\":");
+    ensure->leveled = true;
+    look(ensure, false);
+}
+
+static void on_info(struct ensure *ensure, const char *answer)
 {
     if (answer_has(answer, JS_STREAM_NOT_FOUND)) {
         if (ensure->config.create)
-            advance(ensure, create);
+            look(ensure, true);
         else
             retry(ensure, "the stream does not exist yet");
     } else if (answer_has(answer, "\"error\":")) {
@@ -137,21 +163,21 @@ static void on_info(struct ensure *ensure, const char *answer, enum step create,
     } else if (answer_has(answer, "\"cluster\":") && !ensure->has_level) {
         refuse_server(ensure);
     } else {
-        advance(ensure, next);
+        next_stream(ensure);
     }
 }
 
-static void on_create(struct ensure *ensure, const char *answer, enum step info)
+static void on_create(struct ensure *ensure, const char *answer)
 {
     if (answer_has(answer, "\"error\":") && !answer_has(answer, JS_NAME_IN_USE)) {
         const char *text = strstr(answer, "\"description\":\"");
 
-        log_warn("topology.create", "step=%d error=\"%.*s\"", (int)ensure->step,
+        log_warn("topology.create", "stream=%s error=\"%.*s\"", streams[ensure->stream].name,
                  text != NULL ? (int)strcspn(text + 15, "\"") : 0, text != NULL ? text + 15 : "");
         retry(ensure, "the server refuses to create the stream");
         return;
     }
-    advance(ensure, info); // look at what is there now
+    look(ensure, false); // at what is there now
 }
 
 static void on_answer(void *ctx, enum rc rc, struct msg *reply)
@@ -170,55 +196,34 @@ static void on_answer(void *ctx, enum rc rc, struct msg *reply)
     answer = strndup(msg_data(reply), msg_len(reply));
     if (answer == NULL)
         abort();
-    switch (ensure->step) {
-    case STEP_LEVEL:
-        if (answer_has(answer, "\"error\":")) {
-            retry(ensure, "JetStream is not enabled");
-        } else {
-            ensure->has_level = answer_has(answer, "\"level\":");
-            advance(ensure, STEP_PACKETS_INFO);
-        }
-        break;
-    case STEP_PACKETS_INFO:
-        on_info(ensure, answer, STEP_PACKETS_CREATE, STEP_KEYS_INFO);
-        break;
-    case STEP_PACKETS_CREATE:
-        on_create(ensure, answer, STEP_PACKETS_INFO);
-        break;
-    case STEP_KEYS_INFO:
-        on_info(ensure, answer, STEP_KEYS_CREATE, STEP_DONE);
-        break;
-    case STEP_KEYS_CREATE:
-        on_create(ensure, answer, STEP_KEYS_INFO);
-        break;
-    case STEP_DONE:
-        break;
-    }
+    if (!ensure->leveled)
+        on_level(ensure, answer);
+    else if (ensure->creating)
+        on_create(ensure, answer);
+    else
+        on_info(ensure, answer);
     free(answer);
 }
 
 static void take_step(struct ensure *ensure)
 {
-    static const char *const subjects[] = {
-        [STEP_LEVEL] = "$JS.API.INFO",
-        [STEP_PACKETS_INFO] = "$JS.API.STREAM.INFO.HR_PACKETS_0",
-        [STEP_PACKETS_CREATE] = "$JS.API.STREAM.CREATE.HR_PACKETS_0",
-        [STEP_KEYS_INFO] = "$JS.API.STREAM.INFO." STREAM_KEYS,
-        [STEP_KEYS_CREATE] = "$JS.API.STREAM.CREATE." STREAM_KEYS,
-    };
+    const char *stream = streams[ensure->stream].name;
+    char subject[SUBJECT_BYTES];
     struct buf body = {0};
-    struct request request = {.lane = "api",
+    struct request request = {.subject = subject,
+                              .lane = "api",
                               .inbox = ensure->config.inbox,
                               .timeout_ms = STEP_TIMEOUT_MS,
                               .done = on_answer,
                               .ctx = ensure};
 
-    assert(ensure->step < STEP_DONE);
-    if (ensure->step == STEP_PACKETS_CREATE)
-        packets_config(&body, ensure->config.replicas);
-    if (ensure->step == STEP_KEYS_CREATE)
-        keys_config(&body, ensure->config.replicas);
-    request.subject = subjects[ensure->step];
+    if (!ensure->leveled)
+        (void)snprintf(subject, sizeof subject, "$JS.API.INFO");
+    else
+        (void)snprintf(subject, sizeof subject, "$JS.API.STREAM.%s.%s",
+                       ensure->creating ? "CREATE" : "INFO", stream);
+    if (ensure->creating)
+        streams[ensure->stream].config(&body, stream, ensure->config.replicas);
     request.data = body.data;
     request.len = body.len;
     request_send(ensure->requests, &request);
@@ -231,7 +236,7 @@ void topology_ensure(struct requests *requests, uv_loop_t *loop,
 {
     struct ensure *ensure = calloc(1, sizeof *ensure);
 
-    static_assert(SHARD_COUNT == 1, "the steps name the one stream");
+    static_assert(SHARD_COUNT == 1, "streams[] names the one stream");
     if (ensure == NULL)
         abort();
     *ensure = (struct ensure){

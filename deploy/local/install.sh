@@ -8,7 +8,7 @@ run=(nats-server postgresql
 # What building it takes.
 build=(gcc libc6-dev cmake ninja-build pkg-config protobuf-c-compiler
        libmicrohttpd-dev libnats-dev libpq-dev libprotobuf-c-dev libprotobuf-dev libssl-dev
-       libuv1-dev libyajl-dev)
+       libuv1-dev libyajl-dev uthash-dev libbsd-dev)
 # What deploy/local/up.sh shows its example with.
 demo=(curl jq)
 # What tests/run.sh takes on top.
