@@ -15,7 +15,7 @@ from agent import STREAM, command_pb2, packet_pb2, record_pb2
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from packets import PACKETS, postgres
-from rawjson import Raw, fill, of_message, quote, read_packet, write
+from rawjson import LEFT_OUT_WHEN_ABSENT, Raw, fill, of_message, quote, read_packet, write
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 DEPTH_MAX = int(
@@ -198,6 +198,10 @@ hitls = record(
         "options": maybe(several(texts)),
         "notes": maybe(texts),
         "timeout_seconds": maybe(integers),
+        "free_form": maybe(st.booleans()),
+        "quorum": maybe(st.integers(1, 64)),
+        "on_reject": maybe(st.sampled_from(["first", "majority"])),
+        "subject": maybe(json_objects),
     },
 )
 bodies = record(
@@ -241,9 +245,12 @@ def complete(value, name="packet"):
         return value
     whole = {**DEFAULTS[name], **value}
     whole = {member: complete(item, member) for member, item in whole.items()}
-    if whole.get("claim_policy", "") is None:
-        del whole["claim_policy"]
-    return whole
+    quiet = {"metadata": "Metadata", "hitl": "Hitl"}.get(name, "Packet")
+    return {
+        member: item
+        for member, item in whole.items()
+        if item is not None or member not in LEFT_OUT_WHEN_ABSENT[quiet]
+    }
 
 
 def as_sent(packet):

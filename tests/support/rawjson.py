@@ -17,7 +17,19 @@ STRING = re.compile(r'"(?:[^"\\\x00-\x1f]|\\["\\/bfnrt]|\\u[0-9a-fA-F]{4})*"')
 SCALAR = re.compile(r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][-+]?[0-9]+)?|true|false|null")
 ESCAPE = re.compile(r"\\u([0-9a-fA-F]{4})|\\(.)")
 SHORT = {"b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t"}
-LEFT_OUT_WHEN_ABSENT = {"claim", "addressed_to", "claim_policy"}
+
+# What an answer leaves out when it is absent or an empty list, by message.
+LEFT_OUT_WHEN_ABSENT = {
+    "Packet": {"claim", "lineage", "declined", "archived_at"},
+    "Metadata": {"addressed_to", "claim_policy", "claim_by_seconds", "fallback_agents",
+                 "on_unclaimed", "claim_by", "fallbacks_used"},
+    "Claim": {"lease_seconds", "lease_expires_at", "reserved"},
+    "Hitl": {"free_form", "approvers", "quorum", "rejections", "on_reject", "escalation",
+             "on_timeout", "warn_before_seconds", "subject", "subject_digest",
+             "approved_subject", "requested_at", "deadline", "requested_by_key", "votes",
+             "steps_fired", "warned", "escalated_to", "timed_out"},
+    "EscalationStep": {"note"},
+}
 
 
 class Raw:
@@ -119,6 +131,7 @@ def is_free_form(path):
         ["context", "custom"],
         ["context", "artifacts", "value"],
         ["context", "conversation_state", "metadata"],
+        ["hitl", "subject"],
     ) and isinstance(path[-1], str)
 
 
@@ -171,13 +184,16 @@ def of_value(field, value):
 def of_message(message):
     """A protobuf message as the REST contract would show it."""
     found = {}
+    left_out = LEFT_OUT_WHEN_ABSENT.get(message.DESCRIPTOR.name, ())
     for field in message.DESCRIPTOR.fields:
         value = getattr(message, field.name)
+        if field.name in left_out and field not in {known for known, _ in message.ListFields()}:
+            continue
         if field.label == FieldDescriptor.LABEL_REPEATED:
             found[field.name] = [of_value(field, item) for item in value]
         elif not field.has_presence or message.HasField(field.name):
             found[field.name] = of_value(field, value)
-        elif field.name not in LEFT_OUT_WHEN_ABSENT:
+        else:
             found[field.name] = None
     return found
 
