@@ -157,6 +157,30 @@ static const Hr__Change *find_done(const struct change *change, bool *reused)
     return NULL;
 }
 
+// The newest changes stay whatever they are: whoever made one may not have heard of it yet.
+#define NEWEST_KEPT 4
+
+// Of a memory that is full, a change without an idempotency key goes first: heartbeats and timers
+// have none, and must not push out what a client may still ask for.
+static size_t least_wanted(const Hr__PacketRecord *last)
+{
+    for (size_t i = 1; i + NEWEST_KEPT < last->n_recent; i++) {
+        if (last->recent[i]->key_digest.len == 0)
+            return i;
+    }
+    return 1;
+}
+
+static void keep_past(Hr__PacketRecord *record, const Hr__PacketRecord *last)
+{
+    size_t out = last->n_recent >= CHANGES_KEPT ? least_wanted(last) : 0;
+
+    for (size_t i = 0; i < last->n_recent; i++) {
+        if (out == 0 || i != out)
+            record->recent[record->n_recent++] = last->recent[i];
+    }
+}
+
 static void remember(struct change *change, Hr__PacketRecord *record)
 {
     const struct stored *current = &change->current;
@@ -170,10 +194,7 @@ static void remember(struct change *change, Hr__PacketRecord *record)
         // The record could not know its own sequence; its successor does.
         last->has_sequence = true;
         last->sequence = current->sequence;
-        record->recent[0] = current->record->recent[0];
-        record->n_recent = 1;
-        for (size_t i = past > CHANGES_KEPT - 1 ? past - (CHANGES_KEPT - 2) : 1; i < past; i++)
-            record->recent[record->n_recent++] = current->record->recent[i];
+        keep_past(record, current->record);
     }
     self->has_event_id = true;
     self->event_id = (Text){UUID_BYTES, change->event_id.bytes};
@@ -222,6 +243,16 @@ static bool is_stale(const struct change *change)
            record->packet->claim->generation != change->spec->claim;
 }
 
+// Whoever opens a checkpoint has no vote in it; so it is noted wherever one is opened.
+static void note_asker(const struct change *change, Hr__Packet *packet)
+{
+    if (packet->status != HR__STATUS__STATUS_AWAITING_HUMAN || packet->hitl == NULL ||
+        packet->hitl->has_requested_by_key)
+        return;
+    packet->hitl->has_requested_by_key = true;
+    packet->hitl->requested_by_key = text_of(change->spec->key_id);
+}
+
 static void decide(struct change *change)
 {
     const struct stored *current = &change->current;
@@ -255,6 +286,7 @@ static void decide(struct change *change)
         succeed(change, current);
         return;
     }
+    note_asker(change, decision.packet);
     change->next = wire_new(change->arena, &hr__packet_record__descriptor);
     change->next->event = make_event(change, &decision);
     change->next->packet = decision.packet;

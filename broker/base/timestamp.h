@@ -12,6 +12,8 @@
 #define TIMESTAMP_MIN_US (-62135596800000000LL) // 0001-01-01T00:00:00Z
 #define TIMESTAMP_MAX_US 253402300799999999LL   // 9999-12-31T23:59:59.999999Z
 
+#define US_PER_SECOND 1000000LL
+
 // Wall clock: may jump.
 int64_t timestamp_now_us(void);
 

@@ -77,26 +77,83 @@ static Text details(const Hr__ClaimPacket *request, struct arena *arena)
     return text;
 }
 
-enum rc decide_claim(struct decision *d, const ProtobufCMessage *message)
+// An answer holds the packet for this agent: it takes what is its own already. True also when it
+// has done so before.
+static bool is_reserved_for(const Hr__Packet *packet, Text agent_id)
 {
-    const Hr__ClaimPacket *request = (const Hr__ClaimPacket *)message;
-    Hr__Metadata *metadata;
+    return packet->status == HR__STATUS__STATUS_CLAIMED && packet->claim != NULL &&
+           packet->claim->has_reserved && text_equal(packet->claim->holder->id, agent_id);
+}
 
-    if (d->packet == NULL)
-        return decide_not_found(d);
+static enum rc may_claim(struct decision *d, const Hr__ClaimPacket *request)
+{
+    const Hr__Metadata *metadata = d->packet->metadata;
+
+    if (is_reserved_for(d->packet, request->agent_id))
+        return RC_OK;
     if (!lifecycle_allows(d->packet->status, MOVE_CLAIM))
         return refuse(d);
-    metadata = d->packet->metadata;
     if (metadata->claim_policy == HR__CLAIM_POLICY__CLAIM_POLICY_ADDRESSED &&
         metadata->addressed_to != NULL &&
         !text_equal(metadata->addressed_to->id, request->agent_id))
         return problem_set(&d->problem, d->arena, PROBLEM_NOT_ADDRESSED,
                            "Packet %s may be claimed only by the agent it is addressed to",
                            d->packet_id);
-    metadata->target_agent = claimer(request, d->arena);
+    return RC_OK;
+}
+
+static void set_lease(struct decision *d, const Hr__ClaimPacket *request)
+{
+    Hr__Claim *claim = d->packet->claim;
+
+    if (!request->has_lease_seconds)
+        return;
+    claim->has_lease_seconds = true;
+    claim->lease_seconds = request->lease_seconds;
+    claim->lease_expires_at =
+        wire_timestamp(d->arena, d->now_us + request->lease_seconds * US_PER_SECOND);
+}
+
+// A claim of its own instead of the reservation: this append is its generation.
+static void take_reserved(struct decision *d)
+{
+    Hr__Claim *claim = d->packet->claim;
+
+    claim->holder = d->packet->metadata->target_agent;
+    claim->reserved = false;
+    claim->has_generation = false;
+    claim->claimed_at = wire_timestamp(d->arena, d->now_us);
+    d->packet->metadata->claimed_at = claim->claimed_at;
+}
+
+enum rc decide_claim(struct decision *d, const ProtobufCMessage *message)
+{
+    const Hr__ClaimPacket *request = (const Hr__ClaimPacket *)message;
+    bool reserved;
+    enum rc rc;
+
+    if (d->packet == NULL)
+        return decide_not_found(d);
+    rc = may_claim(d, request);
+    if (rc == RC_OK)
+        rc = decide_subject(d, request->has_subject_digest, request->subject_digest);
+    if (rc != RC_OK)
+        return rc;
+    reserved = d->packet->status == HR__STATUS__STATUS_CLAIMED;
+    if (reserved && !d->packet->claim->reserved) {
+        d->unchanged = true;
+        return RC_OK;
+    }
+    d->packet->metadata->target_agent = claimer(request, d->arena);
     d->packet->updated_at = wire_timestamp(d->arena, d->now_us);
     d->event_type = text_of("claimed");
     d->actor = text_prefixed(d->arena, "agent:", request->agent_id);
     d->details = details(request, d->arena);
-    return lifecycle_step(d->packet, MOVE_CLAIM, d->now_us, d->arena);
+    if (reserved)
+        take_reserved(d);
+    else
+        rc = lifecycle_step(d->packet, MOVE_CLAIM, d->now_us, d->arena);
+    if (rc == RC_OK)
+        set_lease(d, request);
+    return rc;
 }

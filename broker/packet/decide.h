@@ -33,6 +33,22 @@ enum rc decide_create(struct decision *decision, const ProtobufCMessage *create_
 enum rc decide_update(struct decision *decision, const ProtobufCMessage *update_packet);
 enum rc decide_delete(struct decision *decision, const ProtobufCMessage *packet_ref);
 enum rc decide_claim(struct decision *decision, const ProtobufCMessage *claim_packet);
+enum rc decide_heartbeat(struct decision *decision, const ProtobufCMessage *heartbeat_claim);
+enum rc decide_release(struct decision *decision, const ProtobufCMessage *release_claim);
+enum rc decide_decline(struct decision *decision, const ProtobufCMessage *decline_packet);
+// decision->ctx: a struct electorate, see electorate.h.
+enum rc decide_respond(struct decision *decision, const ProtobufCMessage *respond_packet);
+// One step of an open checkpoint that nobody has answered; its time has come.
+enum rc decide_unanswered(struct decision *decision);
+// decision->ctx: a struct due_spec, see due.h; request is not looked at.
+enum rc decide_due(struct decision *decision, const ProtobufCMessage *request);
+
+// Refuses when digest is not that of what was approved. has_digest false: the caller presents none.
+enum rc decide_subject(struct decision *decision, bool has_digest, Text digest);
+
+// Hands an open packet to the next of its fallback agents that has not declined it, or, when there
+// is none, to what its on_unclaimed says. Sets the event; reason goes into its details.
+enum rc decide_move_on(struct decision *decision, const char *reason);
 
 // "Packet <id> not found"
 enum rc decide_not_found(struct decision *decision);

@@ -1,6 +1,8 @@
 // What a checkpoint says, read and checked.
 #include "broker/packet/hitl.h"
 
+#include "broker/base/digest.h"
+
 #include <strings.h>
 
 static const struct {
@@ -45,10 +47,12 @@ bool hitl_timeout_of(const Hr__Hitl *hitl, enum hitl_timeout *timeout, Text *arg
     return false;
 }
 
-bool hitl_has_option(const Hr__Hitl *hitl, Text option)
+bool hitl_takes(const Hr__Hitl *hitl, Text response)
 {
-    for (size_t i = 0; hitl->options != NULL && i < hitl->options->n_items; i++) {
-        if (text_equal(hitl->options->items[i], option))
+    if (hitl->free_form || hitl->options == NULL || hitl->options->n_items == 0)
+        return true;
+    for (size_t i = 0; i < hitl->options->n_items; i++) {
+        if (text_equal(hitl->options->items[i], response))
             return true;
     }
     return false;
@@ -68,15 +72,83 @@ bool hitl_is_rejection(const Hr__Hitl *hitl, Text response)
     return false;
 }
 
+// A client may name any number of seconds; what does not fit is for ever, or never.
+#define SECONDS_MAX (100LL * 366 * 24 * 3600)
+
+static bool has_timeout(const Hr__Hitl *hitl)
+{
+    return hitl->has_timeout_seconds && hitl->timeout_seconds > 0 &&
+           hitl->timeout_seconds <= SECONDS_MAX;
+}
+
+Text hitl_digest(const Hr__Json *subject, struct arena *arena)
+{
+    char *hex = arena_alloc(arena, DIGEST_HEX_BYTES);
+    uint8_t digest[DIGEST_BYTES];
+
+    digest_of(digest, subject->text.data, subject->text.len);
+    hex_format(hex, digest, DIGEST_BYTES);
+    return text_of(hex);
+}
+
+void hitl_open(Hr__Hitl *hitl, int64_t now_us, struct arena *arena)
+{
+    hitl->has_response = false;
+    hitl->has_responded_by = false;
+    hitl->responded_at = NULL;
+    hitl->n_votes = 0;
+    hitl->n_escalated_to = 0;
+    hitl->has_steps_fired = false;
+    hitl->has_warned = false;
+    hitl->has_timed_out = false;
+    hitl->has_requested_by_key = false;
+    hitl->approved_subject = NULL;
+    hitl->has_subject_digest = hitl->subject != NULL;
+    if (hitl->subject != NULL)
+        hitl->subject_digest = hitl_digest(hitl->subject, arena);
+    hitl->requested_at = wire_timestamp(arena, now_us);
+    hitl->deadline = NULL;
+    if (has_timeout(hitl))
+        hitl->deadline = wire_timestamp(arena, now_us + hitl->timeout_seconds * US_PER_SECOND);
+}
+
+enum hitl_due hitl_next_due(const Hr__Hitl *hitl, int64_t *at_us)
+{
+    int64_t requested_us = wire_timestamp_us(hitl->requested_at);
+    int64_t deadline_us = wire_timestamp_us(hitl->deadline);
+    size_t step = hitl->has_steps_fired ? (size_t)hitl->steps_fired : 0;
+    enum hitl_due due = HITL_DUE_NOTHING;
+
+    *at_us = INT64_MAX;
+    if (hitl->requested_at == NULL)
+        return due;
+    if (hitl->deadline != NULL) {
+        due = HITL_DUE_TIMEOUT;
+        *at_us = deadline_us;
+    }
+    if (hitl->deadline != NULL && hitl->has_warn_before_seconds && !hitl->warned) {
+        due = HITL_DUE_WARNING;
+        *at_us = deadline_us - hitl->warn_before_seconds * US_PER_SECOND;
+    }
+    if (step < hitl->n_escalation) {
+        int64_t step_us = requested_us + hitl->escalation[step]->after_seconds * US_PER_SECOND;
+
+        if (step_us <= *at_us) {
+            due = HITL_DUE_STEP;
+            *at_us = step_us;
+        }
+    }
+    return due;
+}
+
+bool hitl_is_guarded(const Hr__Hitl *hitl)
+{
+    return hitl->n_approvers > 0 || hitl->quorum > 1 || hitl->subject != NULL;
+}
+
 static bool starts_with(Text text, const char *prefix)
 {
     return text.len > strlen(prefix) && memcmp(text.data, prefix, strlen(prefix)) == 0;
-}
-
-// Is text such an answer as respond would take?
-static bool is_answer(const Hr__Hitl *hitl, Text text)
-{
-    return hitl->free_form || hitl->options == NULL || hitl_has_option(hitl, text);
 }
 
 static const char *votes_fault(const Hr__Hitl *hitl)
@@ -96,7 +168,7 @@ static const char *votes_fault(const Hr__Hitl *hitl)
     if (hitl->n_approvers > 0 && people == hitl->n_approvers && hitl->quorum > (int64_t)people)
         return "quorum is larger than the number of approvers";
     for (size_t i = 0; i < hitl->n_rejections; i++) {
-        if (!is_answer(hitl, hitl->rejections[i]))
+        if (!hitl_takes(hitl, hitl->rejections[i]))
             return "rejections names an answer that is not one of the options";
     }
     return NULL;
@@ -131,7 +203,7 @@ static const char *timeout_fault(const Hr__Hitl *hitl)
         return "on_timeout and warn_before_seconds need timeout_seconds";
     if (hitl->has_warn_before_seconds && hitl->warn_before_seconds >= hitl->timeout_seconds)
         return "warn_before_seconds should be less than timeout_seconds";
-    if (timeout == HITL_TIMEOUT_ANSWER && !is_answer(hitl, argument))
+    if (timeout == HITL_TIMEOUT_ANSWER && !hitl_takes(hitl, argument))
         return "on_timeout names an answer that is not one of the options";
     return NULL;
 }

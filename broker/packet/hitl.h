@@ -24,7 +24,31 @@ bool hitl_timeout_of(const Hr__Hitl *hitl, enum hitl_timeout *timeout, Text *arg
 // with a new packet, where a required checkpoint needs a reason.
 const char *hitl_fault(const Hr__Hitl *hitl, bool create);
 
-bool hitl_has_option(const Hr__Hitl *hitl, Text option);
+// Begins the checkpoint: no votes, no answer, every clock at its start. Whatever it held of an
+// earlier asking is gone.
+void hitl_open(Hr__Hitl *hitl, int64_t now_us, struct arena *arena);
+
+// What is next to happen at an open checkpoint if nobody answers.
+enum hitl_due {
+    HITL_DUE_NOTHING,
+    HITL_DUE_STEP,    // the next rung of the escalation
+    HITL_DUE_WARNING, // time runs out soon
+    HITL_DUE_TIMEOUT, // it has
+};
+
+// When: *at_us. Of two at the same moment the one that stands first above.
+enum hitl_due hitl_next_due(const Hr__Hitl *hitl, int64_t *at_us);
+
+// Its answer decides about more than a question to whoever is there: the votes of certain people,
+// or a certain subject. Such a checkpoint cannot be replaced while it is open or once it is
+// answered.
+bool hitl_is_guarded(const Hr__Hitl *hitl);
+
+// Lower-case hex SHA-256 of the text of a subject, in the arena.
+Text hitl_digest(const Hr__Json *subject, struct arena *arena);
+
+// May this be an answer: one of the options, or anything where none are given.
+bool hitl_takes(const Hr__Hitl *hitl, Text response);
 
 // The answer is a refusal: one of hitl->rejections, or, where those are not given, a word for no.
 bool hitl_is_rejection(const Hr__Hitl *hitl, Text response);

@@ -1,6 +1,8 @@
 // The packet's state machine.
 #include "broker/packet/lifecycle.h"
 
+#include "broker/packet/hitl.h"
+
 #include <stdio.h>
 
 #define CREATED HR__STATUS__STATUS_CREATED
@@ -14,26 +16,30 @@
 
 // The order within one `from` is the order in which a refusal lists the choices.
 const struct edge lifecycle_edges[] = {
-    {NOTHING,     MOVE_CREATE,   CREATED    },
-    {NOTHING,     MOVE_HOLD,     AWAITING   },
-    {CREATED,     MOVE_CLAIM,    CLAIMED    },
-    {CREATED,     MOVE_ASK,      AWAITING   },
-    {CREATED,     MOVE_FAIL,     FAILED     },
-    {CREATED,     MOVE_EXPIRE,   EXPIRED    },
-    {CLAIMED,     MOVE_START,    IN_PROGRESS},
-    {CLAIMED,     MOVE_COMPLETE, COMPLETED  },
-    {CLAIMED,     MOVE_ASK,      AWAITING   },
-    {CLAIMED,     MOVE_FAIL,     FAILED     },
-    {CLAIMED,     MOVE_EXPIRE,   EXPIRED    },
-    {IN_PROGRESS, MOVE_COMPLETE, COMPLETED  },
-    {IN_PROGRESS, MOVE_ASK,      AWAITING   },
-    {IN_PROGRESS, MOVE_FAIL,     FAILED     },
-    {IN_PROGRESS, MOVE_EXPIRE,   EXPIRED    },
-    {AWAITING,    MOVE_FAIL,     FAILED     },
-    {AWAITING,    MOVE_EXPIRE,   EXPIRED    },
-    {COMPLETED,   MOVE_EXPIRE,   EXPIRED    },
-    {FAILED,      MOVE_EXPIRE,   EXPIRED    },
-    {NOTHING,     MOVES,         NOTHING    },
+    {NOTHING,     MOVE_CREATE,   CREATED,     false},
+    {NOTHING,     MOVE_HOLD,     AWAITING,    false},
+    {CREATED,     MOVE_CLAIM,    CLAIMED,     true },
+    {CREATED,     MOVE_ASK,      AWAITING,    true },
+    {CREATED,     MOVE_FAIL,     FAILED,      true },
+    {CREATED,     MOVE_EXPIRE,   EXPIRED,     true },
+    {CLAIMED,     MOVE_START,    IN_PROGRESS, true },
+    {CLAIMED,     MOVE_COMPLETE, COMPLETED,   true },
+    {CLAIMED,     MOVE_ASK,      AWAITING,    true },
+    {CLAIMED,     MOVE_FAIL,     FAILED,      true },
+    {CLAIMED,     MOVE_EXPIRE,   EXPIRED,     true },
+    {CLAIMED,     MOVE_RETURN,   CREATED,     false},
+    {IN_PROGRESS, MOVE_COMPLETE, COMPLETED,   true },
+    {IN_PROGRESS, MOVE_ASK,      AWAITING,    true },
+    {IN_PROGRESS, MOVE_FAIL,     FAILED,      true },
+    {IN_PROGRESS, MOVE_EXPIRE,   EXPIRED,     true },
+    {IN_PROGRESS, MOVE_RETURN,   CREATED,     false},
+    {AWAITING,    MOVE_ANSWER,   CLAIMED,     false},
+    {AWAITING,    MOVE_REOPEN,   CREATED,     false},
+    {AWAITING,    MOVE_FAIL,     FAILED,      true },
+    {AWAITING,    MOVE_EXPIRE,   EXPIRED,     true },
+    {COMPLETED,   MOVE_EXPIRE,   EXPIRED,     true },
+    {FAILED,      MOVE_EXPIRE,   EXPIRED,     true },
+    {NOTHING,     MOVES,         NOTHING,     false},
 };
 
 static const struct edge *find(Hr__Status from, enum move move)
@@ -53,7 +59,7 @@ bool lifecycle_allows(Hr__Status from, enum move move)
 bool lifecycle_move_to(Hr__Status to, enum move *move)
 {
     for (const struct edge *edge = lifecycle_edges; edge->move != MOVES; edge++) {
-        if (edge->from != NOTHING && edge->to == to) {
+        if (edge->by_patch && edge->to == to) {
             *move = edge->move;
             return true;
         }
@@ -61,14 +67,27 @@ bool lifecycle_move_to(Hr__Status to, enum move *move)
     return false;
 }
 
-static void take(Hr__Packet *packet, int64_t now_us, struct arena *arena)
+static void take(Hr__Packet *packet, bool reserved, int64_t now_us, struct arena *arena)
 {
     Hr__Claim *claim = wire_new(arena, &hr__claim__descriptor);
 
     claim->holder = packet->metadata->target_agent;
     claim->claimed_at = wire_timestamp(arena, now_us);
+    claim->has_reserved = reserved;
+    claim->reserved = reserved;
     packet->claim = claim;
     packet->metadata->claimed_at = claim->claimed_at;
+}
+
+// Open to whoever it is addressed to, as if nobody had ever had it.
+static void offer(Hr__Metadata *metadata, int64_t now_us, struct arena *arena)
+{
+    if (metadata->addressed_to != NULL)
+        metadata->target_agent = metadata->addressed_to;
+    metadata->claimed_at = NULL;
+    if (metadata->has_claim_by_seconds)
+        metadata->claim_by =
+            wire_timestamp(arena, now_us + metadata->claim_by_seconds * US_PER_SECOND);
 }
 
 enum rc lifecycle_step(Hr__Packet *packet, enum move move, int64_t now_us, struct arena *arena)
@@ -79,11 +98,16 @@ enum rc lifecycle_step(Hr__Packet *packet, enum move move, int64_t now_us, struc
         return RC_REFUSED;
     packet->has_status = true;
     packet->status = edge->to;
-    if (move == MOVE_CLAIM)
-        take(packet, now_us, arena);
-    else if (move != MOVE_START)
+    if (move != MOVE_START)
         packet->claim = NULL;
-    if (move == MOVE_COMPLETE)
+    packet->metadata->claim_by = NULL;
+    if (edge->to == CREATED)
+        offer(packet->metadata, now_us, arena);
+    else if (edge->to == CLAIMED)
+        take(packet, move == MOVE_ANSWER, now_us, arena);
+    else if (edge->to == AWAITING && packet->hitl != NULL)
+        hitl_open(packet->hitl, now_us, arena);
+    else if (edge->to == COMPLETED)
         packet->metadata->completed_at = wire_timestamp(arena, now_us);
     return RC_OK;
 }
@@ -102,7 +126,7 @@ const char *lifecycle_choices(Hr__Status from, struct arena *arena)
     for (const struct edge *edge = lifecycle_edges; edge->move != MOVES; edge++) {
         char name[ENUM_TEXT_BYTES];
 
-        if (edge->from == from && edge->from != NOTHING)
+        if (edge->from == from && edge->by_patch)
             list = arena_printf(arena, "%s%s'%s'", list, list[0] != '\0' ? ", " : "",
                                 lifecycle_name(name, edge->to));
     }

@@ -1,5 +1,6 @@
 // Changing a packet, and deleting it.
 #include "broker/packet/decide.h"
+#include "broker/packet/hitl.h"
 #include "broker/packet/json_write.h"
 #include "broker/packet/lifecycle.h"
 
@@ -137,28 +138,86 @@ static Text details(struct decision *d, Hr__Status from, const struct touched *t
     return text;
 }
 
+enum rc decide_subject(struct decision *d, bool has_digest, Text digest)
+{
+    const Hr__Hitl *hitl = d->packet->hitl;
+
+    if (!has_digest ||
+        (hitl != NULL && hitl->has_subject_digest && text_equal(hitl->subject_digest, digest)))
+        return RC_OK;
+    return problem_set(&d->problem, d->arena, PROBLEM_SUBJECT_MISMATCH,
+                       "What is about to be done is not what was approved in packet %s",
+                       d->packet_id);
+}
+
+// An approval must not be changed into another one: a checkpoint that binds can be replaced only
+// before it is opened, or to open it anew.
+static enum rc check_checkpoint(struct decision *d, const Hr__UpdatePacket *request)
+{
+    const Hr__Hitl *hitl = d->packet->hitl;
+    bool open = d->packet->status == HR__STATUS__STATUS_AWAITING_HUMAN;
+    bool asks = request->has_status && request->status == HR__STATUS__STATUS_AWAITING_HUMAN;
+
+    if (request->hitl == NULL || hitl == NULL || !hitl_is_guarded(hitl) ||
+        (!open && (asks || !hitl->has_response)))
+        return RC_OK;
+    return problem_set(&d->problem, d->arena, PROBLEM_CHECKPOINT_OPEN,
+                       open ? "The checkpoint of packet %s is open and cannot be replaced"
+                            : "The checkpoint of packet %s is answered; it can be replaced only "
+                              "by asking again",
+                       d->packet_id);
+}
+
+static enum rc check_status(struct decision *d, const Hr__UpdatePacket *request, enum move *move)
+{
+    *move = MOVES;
+    if (!request->has_status || request->status == d->packet->status)
+        return RC_OK;
+    if (lifecycle_move_to(request->status, move) && lifecycle_allows(d->packet->status, *move))
+        return RC_OK;
+    return refuse_status(d, request->status);
+}
+
+// After the merge: the move may open the very checkpoint that was sent.
+static enum rc make_move(struct decision *d, const Hr__UpdatePacket *request, enum move move)
+{
+    char name[ENUM_TEXT_BYTES];
+
+    if (move != MOVES) {
+        (void)lifecycle_name(name, request->status);
+        d->event_type = text_copy(d->arena, name, strlen(name));
+        return lifecycle_step(d->packet, move, d->now_us, d->arena);
+    }
+    // A new question at an open checkpoint: its clocks begin anew.
+    if (request->hitl != NULL && d->packet->status == HR__STATUS__STATUS_AWAITING_HUMAN)
+        hitl_open(d->packet->hitl, d->now_us, d->arena);
+    return RC_OK;
+}
+
 enum rc decide_update(struct decision *d, const ProtobufCMessage *message)
 {
     const Hr__UpdatePacket *request = (const Hr__UpdatePacket *)message;
     struct touched touched;
     Hr__Status from;
     enum move move;
+    enum rc rc;
 
     if (d->packet == NULL)
         return decide_not_found(d);
+    rc = check_status(d, request, &move);
+    if (rc == RC_OK)
+        rc = check_checkpoint(d, request);
+    if (rc == RC_OK)
+        rc = decide_subject(d, request->has_subject_digest, request->subject_digest);
+    if (rc != RC_OK)
+        return rc;
     from = d->packet->status;
     d->event_type = text_of("updated");
-    if (request->has_status && request->status != from) {
-        char name[ENUM_TEXT_BYTES];
-
-        if (!lifecycle_move_to(request->status, &move) ||
-            lifecycle_step(d->packet, move, d->now_us, d->arena) != RC_OK)
-            return refuse_status(d, request->status);
-        (void)lifecycle_name(name, request->status);
-        d->event_type = text_copy(d->arena, name, strlen(name));
-    }
     d->actor = holder_actor(d);
     touched = merge(d, request);
+    rc = make_move(d, request, move);
+    if (rc != RC_OK)
+        return rc;
     d->details = details(d, from, &touched);
     d->packet->updated_at = wire_timestamp(d->arena, d->now_us);
     return RC_OK;

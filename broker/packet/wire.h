@@ -4,6 +4,7 @@
 
 #include "broker/base/arena.h"
 #include "broker/base/rc.h"
+#include "broker/base/timestamp.h"
 #include "broker/packet/text.h"
 
 #include <google/protobuf/timestamp.pb-c.h>

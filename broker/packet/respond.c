@@ -1,0 +1,266 @@
+// A human's answer. One vote decides where nothing else is asked for; otherwise votes are counted
+// until enough people, each with a credential of their own, have said the same.
+#include "broker/packet/decide.h"
+#include "broker/packet/details.h"
+#include "broker/packet/electorate.h"
+#include "broker/packet/hitl.h"
+#include "broker/packet/issues.h"
+#include "broker/packet/lifecycle.h"
+
+static bool is_group(Text approver, Text *group)
+{
+    size_t prefix = strlen(GROUP_PREFIX);
+
+    if (approver.len <= prefix || memcmp(approver.data, GROUP_PREFIX, prefix) != 0)
+        return false;
+    *group = (Text){approver.len - prefix, approver.data + prefix};
+    return true;
+}
+
+static bool is_one_of(const struct decision *d, const Text *approvers, size_t count)
+{
+    const struct electorate *electorate = d->ctx;
+    Text group;
+
+    for (size_t i = 0; i < count; i++) {
+        if (is_group(approvers[i], &group)
+                ? electorate->is_member(electorate->ctx, d->key_id, group)
+                : text_is(approvers[i], d->key_id))
+            return true;
+    }
+    return false;
+}
+
+// As many votes as there can be; members of two groups count twice, which makes a majority harder.
+static size_t count_voters(const struct decision *d, const Text *approvers, size_t count)
+{
+    const struct electorate *electorate = d->ctx;
+    size_t voters = 0;
+    Text group;
+
+    for (size_t i = 0; i < count; i++)
+        voters +=
+            is_group(approvers[i], &group) ? electorate->member_count(electorate->ctx, group) : 1;
+    return voters;
+}
+
+static bool counts_votes(const Hr__Hitl *hitl)
+{
+    return hitl->n_approvers > 0 || hitl->quorum > 1;
+}
+
+static enum rc refuse_status(struct decision *d)
+{
+    char name[ENUM_TEXT_BYTES];
+
+    return problem_set(&d->problem, d->arena, PROBLEM_NOT_AWAITING,
+                       "Packet is in '%s' status, not 'awaiting_human'. Cannot respond.",
+                       lifecycle_name(name, d->packet->status));
+}
+
+static enum rc check_voter(struct decision *d)
+{
+    const Hr__Hitl *hitl = d->packet->hitl;
+
+    if (!counts_votes(hitl))
+        return RC_OK;
+    if (hitl->n_approvers > 0 && !is_one_of(d, hitl->approvers, hitl->n_approvers) &&
+        !is_one_of(d, hitl->escalated_to, hitl->n_escalated_to))
+        return problem_set(&d->problem, d->arena, PROBLEM_NOT_APPROVER,
+                           "This API key is not among the approvers of packet %s", d->packet_id);
+    if (hitl->has_requested_by_key && text_is(hitl->requested_by_key, d->key_id))
+        return problem_set(&d->problem, d->arena, PROBLEM_NOT_APPROVER,
+                           "The API key that asked for the approval cannot give it");
+    for (size_t i = 0; i < hitl->n_votes; i++) {
+        if (text_is(hitl->votes[i]->key_id, d->key_id))
+            return problem_set(&d->problem, d->arena, PROBLEM_ALREADY_VOTED,
+                               "This API key has answered already");
+    }
+    return RC_OK;
+}
+
+static enum rc refuse_answer(struct decision *d, const char *field, const char *type,
+                             const char *text, Text input)
+{
+    struct issues issues = {.arena = d->arena};
+    struct path path = {0};
+    struct issue *issue;
+
+    path_push_name(&path, text_of("body"));
+    path_push_name(&path, text_of(field));
+    issue = issues_add(&issues, &path, type, text);
+    issue->input = input;
+    return issues_to_problem(&issues, &d->problem);
+}
+
+static enum rc check_answer(struct decision *d, const Hr__RespondPacket *request)
+{
+    const Hr__Hitl *hitl = d->packet->hitl;
+    const char *list = "";
+
+    if (request->subject != NULL && hitl->subject == NULL)
+        return refuse_answer(d, "subject", "subject_unexpected",
+                             "The checkpoint has no subject that could be edited",
+                             request->subject->text);
+    if (hitl_takes(hitl, request->response))
+        return RC_OK;
+    for (size_t i = 0; i < hitl->options->n_items; i++)
+        list = arena_printf(d->arena, "%s%s'%.*s'", list, i > 0 ? ", " : "",
+                            TEXT_ARGS(hitl->options->items[i]));
+    return refuse_answer(d, "response", "enum",
+                         arena_printf(d->arena, "Input should be one of the options: %s", list),
+                         json_of_text(d->arena, request->response));
+}
+
+static Hr__Vote *add_vote(struct decision *d, const Hr__RespondPacket *request)
+{
+    Hr__Hitl *hitl = d->packet->hitl;
+    Hr__Vote **votes = arena_calloc(d->arena, hitl->n_votes + 1, sizeof(Hr__Vote *));
+    Hr__Vote *vote = wire_new(d->arena, &hr__vote__descriptor);
+
+    vote->has_response = true;
+    vote->response = request->response;
+    vote->has_responded_by = true;
+    vote->responded_by = request->responded_by;
+    vote->has_key_id = true;
+    vote->key_id = text_of(d->key_id);
+    vote->at = wire_timestamp(d->arena, d->now_us);
+    vote->has_notes = request->has_notes && request->notes.len > 0;
+    vote->notes = request->notes;
+    vote->subject = request->subject;
+    if (hitl->n_votes > 0)
+        memcpy(votes, hitl->votes, hitl->n_votes * sizeof(Hr__Vote *));
+    votes[hitl->n_votes] = vote;
+    hitl->votes = votes;
+    hitl->n_votes++;
+    return vote;
+}
+
+static bool is_same_subject(const Hr__Vote *a, const Hr__Vote *b)
+{
+    if (a->subject == NULL || b->subject == NULL)
+        return a->subject == b->subject;
+    return text_equal(a->subject->text, b->subject->text);
+}
+
+static bool is_enough(const struct decision *d, const Hr__Vote *vote)
+{
+    const Hr__Hitl *hitl = d->packet->hitl;
+    size_t quorum = hitl->has_quorum ? (size_t)hitl->quorum : 1;
+    bool rejects = hitl_is_rejection(hitl, vote->response);
+    size_t same = 0;
+    size_t against = 0;
+    size_t voters;
+
+    if (!counts_votes(hitl))
+        return true;
+    for (size_t i = 0; i < hitl->n_votes; i++) {
+        const Hr__Vote *other = hitl->votes[i];
+
+        same += text_equal(other->response, vote->response) && is_same_subject(other, vote);
+        against += hitl_is_rejection(hitl, other->response);
+    }
+    if (!rejects)
+        return same >= quorum;
+    if (hitl->on_reject != HR__REJECT_POLICY__REJECT_POLICY_MAJORITY)
+        return true;
+    if (hitl->n_approvers == 0)
+        return against >= quorum; // nobody knows how many there are
+    voters = count_voters(d, hitl->approvers, hitl->n_approvers) +
+             count_voters(d, hitl->escalated_to, hitl->n_escalated_to);
+    return against * 2 > voters || against + quorum > voters;
+}
+
+static void put_subject(struct json_writer *details, const char *key, const Hr__Json *subject)
+{
+    json_key(details, key);
+    json_raw(details, subject->text.data, subject->text.len);
+}
+
+static Text vote_details(struct decision *d, const Hr__Vote *vote, bool decided)
+{
+    const Hr__Hitl *hitl = d->packet->hitl;
+    struct buf out = {0};
+    struct json_writer *details = details_open(&out);
+
+    details_put_text(details, "response", true, vote->response);
+    details_put_text(details, "notes", vote->has_notes, vote->notes);
+    if (decided) {
+        details_put(details, "transition_to", "claimed");
+    } else {
+        json_key(details, "votes");
+        json_integer(details, (long long)hitl->n_votes);
+        json_key(details, "quorum");
+        json_integer(details, hitl->has_quorum ? hitl->quorum : 1);
+    }
+    if (hitl->has_subject_digest)
+        details_put_text(details, "subject_digest", true, hitl->subject_digest);
+    if (vote->subject != NULL) {
+        put_subject(details, "subject", hitl->subject);
+        put_subject(details, "edited_subject", vote->subject);
+    }
+    return details_close(details, d->arena);
+}
+
+// The path of agents that loops are looked for in begins anew: a human has looked at it.
+static void forget_path(struct decision *d)
+{
+    Hr__Lineage *lineage = d->packet->lineage;
+
+    if (lineage == NULL)
+        return;
+    lineage->path = arena_calloc(d->arena, 1, sizeof(Text));
+    lineage->path[0] = d->packet->metadata->target_agent->id;
+    lineage->n_path = 1;
+}
+
+static enum rc decide_answer(struct decision *d, const Hr__Vote *vote)
+{
+    Hr__Hitl *hitl = d->packet->hitl;
+
+    hitl->has_response = true;
+    hitl->response = vote->response;
+    hitl->has_responded_by = true;
+    hitl->responded_by = vote->responded_by;
+    hitl->responded_at = vote->at;
+    if (vote->has_notes) {
+        hitl->has_notes = true;
+        hitl->notes = vote->notes;
+    }
+    if (vote->subject != NULL && !hitl_is_rejection(hitl, vote->response)) {
+        hitl->approved_subject = vote->subject;
+        hitl->subject_digest = hitl_digest(vote->subject, d->arena);
+    }
+    forget_path(d);
+    return lifecycle_step(d->packet, MOVE_ANSWER, d->now_us, d->arena);
+}
+
+enum rc decide_respond(struct decision *d, const ProtobufCMessage *message)
+{
+    const Hr__RespondPacket *request = (const Hr__RespondPacket *)message;
+    const Hr__Vote *vote;
+    enum rc rc = RC_OK;
+    bool decided;
+
+    if (d->packet == NULL)
+        return decide_not_found(d);
+    if (d->packet->status != HR__STATUS__STATUS_AWAITING_HUMAN)
+        return refuse_status(d);
+    if (d->packet->hitl == NULL)
+        return problem_set(&d->problem, d->arena, PROBLEM_NO_CHECKPOINT,
+                           "Packet has no HITL checkpoint");
+    rc = check_voter(d);
+    if (rc == RC_OK)
+        rc = check_answer(d, request);
+    if (rc != RC_OK)
+        return rc;
+    vote = add_vote(d, request);
+    decided = is_enough(d, vote);
+    if (decided)
+        rc = decide_answer(d, vote);
+    d->packet->updated_at = wire_timestamp(d->arena, d->now_us);
+    d->event_type = text_of(decided ? "hitl_responded" : "hitl_voted");
+    d->actor = text_prefixed(d->arena, "human:", request->responded_by);
+    d->details = vote_details(d, vote, decided);
+    return rc;
+}
