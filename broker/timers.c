@@ -104,13 +104,19 @@ static struct entry *add(struct timers *timers, const char *tenant, const char *
     return entry;
 }
 
+static void count_armed(struct timers *timers, int change)
+{
+    timers->armed += (size_t)change;
+    metric_set(timers->armed_metric, "", (double)timers->armed);
+}
+
 static void disarm(struct timers *timers, struct entry *entry)
 {
     if (!entry->armed)
         return;
     RB_REMOVE(due_tree, &timers->tree, entry);
     entry->armed = false;
-    timers->armed--;
+    count_armed(timers, -1);
 }
 
 static void forget(struct timers *timers, struct entry *entry)
@@ -125,7 +131,6 @@ static void set_alarm(struct timers *timers)
     const struct entry *first = RB_MIN(due_tree, &timers->tree);
     bool idle = first == NULL || timers->draining || timers->firing == FIRING_MAX;
 
-    metric_set(timers->armed_metric, "", (double)timers->armed);
     alarm_set(timers->alarm, idle ? ALARM_NEVER : first->due_us);
 }
 
@@ -143,7 +148,7 @@ static void arm(struct timers *timers, struct entry *entry, int64_t due_us)
     }
     RB_INSERT(due_tree, &timers->tree, entry);
     entry->armed = true;
-    timers->armed++;
+    count_armed(timers, 1);
     sooner = RB_MIN(due_tree, &timers->tree) == entry;
     if (sooner)
         set_alarm(timers);
