@@ -216,6 +216,12 @@ static bool seen_before(struct seen *seen, size_t item)
     return false;
 }
 
+// What a packet leaves behind in the stream; the packet as it is, is in the table already.
+static bool is_stub(const struct projection_item *item)
+{
+    return item->record->packet->archived_at != NULL;
+}
+
 void batch_fill(struct batch *batch, const struct projection_item *items, size_t count)
 {
     struct reading *readings;
@@ -242,7 +248,7 @@ void batch_fill(struct batch *batch, const struct projection_item *items, size_t
     seen.mask = slots - 1;
     seen.slots = arena_calloc(batch->arena, slots, sizeof *seen.slots);
     for (size_t i = count; i-- > 0;) {
-        if (readings[i].readable && !seen_before(&seen, i))
+        if (readings[i].readable && !is_stub(&items[i]) && !seen_before(&seen, i))
             add_packet(batch, &items[i], &readings[i]);
     }
     batch->last_seq = items[count - 1].sequence;
