@@ -424,7 +424,7 @@ enum rc follow_open(struct follower **out, struct run *run, const char *postgres
     follower->run = run;
     follower->postgres_url = postgres_url;
     follower->shard = shard;
-    follower->projection = projection_create(follower->pg, (int32_t)shard);
+    follower->projection = projection_create(follower->pg, (int32_t)shard, NULL);
     follower->piles[0].arena = arena_create(ARENA_BYTES);
     follower->piles[1].arena = arena_create(ARENA_BYTES);
     follower->filling = &follower->piles[0];

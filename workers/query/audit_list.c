@@ -19,7 +19,7 @@
 
 static const struct pg_statement page_statement = {
     "audit_page",
-    "SELECT " EVENT_ROW_COLUMNS MATCHES " ORDER BY at DESC, seq DESC LIMIT $7 OFFSET $8",
+    "SELECT " EVENT_ROW_COLUMNS MATCHES " ORDER BY at DESC, seq DESC, part DESC LIMIT $7 OFFSET $8",
 };
 
 static const struct pg_statement count_statement = {
