@@ -16,13 +16,18 @@ void command_refuse_missing_id(struct command *command)
     command_refuse(command, &problem);
 }
 
+void command_reply_packet(struct command *command, const struct stored *stored)
+{
+    command_reply(command, &stored->record->packet->base, stored->sequence);
+}
+
 static void on_changed(void *ctx, enum rc rc, const struct stored *stored,
                        const struct problem *problem)
 {
     struct command *command = ctx;
 
     if (rc == RC_OK)
-        command_reply(command, &stored->record->packet->base, stored->sequence);
+        command_reply_packet(command, stored);
     else
         command_refuse(command, problem);
 }
@@ -45,6 +50,7 @@ void command_change(struct command *command, struct store *store, const char *ve
         .if_match = command->if_match,
         .claim = command->claim,
         .decide = decide,
+        .ctx = command->decide_ctx,
         .request = command->request,
     };
     change_run(store, spec, command->arena, on_changed, command);

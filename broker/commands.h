@@ -10,6 +10,9 @@
 void command_change(struct command *command, struct store *store, const char *verb, Text packet_id,
                     bool create, decide_fn decide);
 
+// Answers with the packet of a record. stored is not needed any more when this returns.
+void command_reply_packet(struct command *command, const struct stored *stored);
+
 // Refuses a command whose packet_id was not sent.
 void command_refuse_missing_id(struct command *command);
 

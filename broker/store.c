@@ -52,9 +52,27 @@ void store_destroy(struct store *store)
     free(store);
 }
 
-static enum rc read_record(struct stored *stored, struct load *load, struct msg *reply)
+enum rc stored_read(struct stored *stored, struct arena *arena, const void *data, size_t len,
+                    uint64_t sequence)
 {
     ProtobufCMessage *message;
+    Hr__PacketRecord *record;
+    enum rc rc = wire_unpack(&message, arena, &hr__packet_record__descriptor, data, len);
+
+    record = (Hr__PacketRecord *)message;
+    if (rc != RC_OK || record->packet == NULL || record->event == NULL || sequence == 0)
+        return RC_CORRUPT;
+    message_complete(&record->packet->base, arena);
+    if (record->packet->claim != NULL && !record->packet->claim->has_generation) {
+        record->packet->claim->has_generation = true;
+        record->packet->claim->generation = sequence;
+    }
+    *stored = (struct stored){record, sequence, len};
+    return RC_OK;
+}
+
+static enum rc read_record(struct stored *stored, struct load *load, struct msg *reply)
+{
     const char *subject;
     enum rc rc;
 
@@ -67,22 +85,11 @@ static enum rc read_record(struct stored *stored, struct load *load, struct msg 
     }
     if (strcmp(subject, load->subject) != 0)
         return RC_NOT_FOUND;
-    rc = wire_unpack(&message, load->arena, &hr__packet_record__descriptor, msg_data(reply),
-                     msg_len(reply));
-    stored->record = (Hr__PacketRecord *)message;
-    stored->sequence = msg_header_u64(reply, "Nats-Sequence", 0);
-    stored->len = msg_len(reply);
-    if (rc != RC_OK || stored->record->packet == NULL || stored->record->event == NULL ||
-        stored->sequence == 0) {
+    rc = stored_read(stored, load->arena, msg_data(reply), msg_len(reply),
+                     msg_header_u64(reply, "Nats-Sequence", 0));
+    if (rc != RC_OK)
         log_error("store.corrupt", "subject=%s", load->subject);
-        return RC_CORRUPT;
-    }
-    message_complete(&stored->record->packet->base, load->arena);
-    if (stored->record->packet->claim != NULL && !stored->record->packet->claim->has_generation) {
-        stored->record->packet->claim->has_generation = true;
-        stored->record->packet->claim->generation = stored->sequence;
-    }
-    return RC_OK;
+    return rc;
 }
 
 static void on_loaded(void *ctx, enum rc rc, struct msg *reply)

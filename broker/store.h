@@ -14,6 +14,10 @@ struct stored {
     size_t len;               // of its bytes
 };
 
+// Reads a record's bytes, as they were stored at sequence. RC_CORRUPT: they are none.
+enum rc stored_read(struct stored *stored, struct arena *arena, const void *data, size_t len,
+                    uint64_t sequence) MUST_CHECK;
+
 // Loop thread, exactly once. RC_NOT_FOUND: no such record. RC_CORRUPT: it cannot be read, logged.
 // RC_TIMEOUT, RC_UNAVAILABLE: NATS does not answer.
 typedef void (*store_loaded_fn)(void *ctx, enum rc rc, const struct stored *stored);

@@ -8,6 +8,7 @@
 #ifndef BROKER_SUBJECTS_H
 #define BROKER_SUBJECTS_H
 
+#include "broker/base/id.h"
 #include "broker/base/rc.h"
 
 #include <stdbool.h>
@@ -62,6 +63,14 @@ void subject_packets(char subject[SUBJECT_BYTES], unsigned shard);
 
 // tenant: a safe token; packet_id: a UUID in lower case.
 void subject_packet(char subject[SUBJECT_BYTES], const char *tenant, const char *packet_id);
+
+struct packet_subject {
+    char tenant[TOKEN_MAX + 1];
+    char packet_id[UUID_TEXT_BYTES];
+};
+
+// RC_INVALID: not the subject of a packet.
+enum rc subject_parse_packet(struct packet_subject *parts, const char *subject) MUST_CHECK;
 
 // tenant, key: safe tokens.
 void subject_command(char subject[SUBJECT_BYTES], const char *tenant, const char *key,

@@ -10,6 +10,11 @@ void packets_get(struct exchange *exchange);
 void packets_update(struct exchange *exchange);
 void packets_delete(struct exchange *exchange);
 void packets_claim(struct exchange *exchange);
+void packets_claim_next(struct exchange *exchange);
+void packets_heartbeat(struct exchange *exchange);
+void packets_release(struct exchange *exchange);
+void packets_decline(struct exchange *exchange);
+void packets_respond(struct exchange *exchange);
 void packets_history(struct exchange *exchange);
 
 #endif

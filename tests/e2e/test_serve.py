@@ -14,7 +14,8 @@ import httpx
 import pytest
 from rail import BIN, NOBODY, birth, descendants, enterable_folder, has_ended, wait_until
 
-WORKERS = ["hr-worker-packet-1", "hr-worker-claim-1", "hr-worker-audit-1", "hr-worker-query-1"]
+WORKERS = ["hr-worker-packet-1", "hr-worker-claim-1", "hr-worker-hitl-1",
+           "hr-worker-audit-1", "hr-worker-query-1"]
 EVERYBODY = ["nats-server", "postgres", *WORKERS, "hr-gateway-1"]
 
 

@@ -20,15 +20,15 @@ struct program {
     enum child_rank rank;
     bool reads_postgres;
     bool is_scalable;
-    bool seals_log;
 };
 
 static const struct program programs[FLEET_PROGRAMS] = {
-    {"hr-worker-packet", "packet",  NATS_WORKER,  RANK_WORKER,  false, true,  false},
-    {"hr-worker-claim",  "claim",   NATS_WORKER,  RANK_WORKER,  false, true,  false},
-    {"hr-worker-audit",  "audit",   NATS_WORKER,  RANK_WORKER,  true,  true,  true },
-    {"hr-worker-query",  "query",   NATS_WORKER,  RANK_WORKER,  true,  true,  false},
-    {"hr-gateway",       "gateway", NATS_GATEWAY, RANK_GATEWAY, false, false, false}, // it owns the port
+    {"hr-worker-packet", "packet",  NATS_WORKER,  RANK_WORKER,  false, true },
+    {"hr-worker-claim",  "claim",   NATS_WORKER,  RANK_WORKER,  false, true },
+    {"hr-worker-hitl",   "hitl",    NATS_WORKER,  RANK_WORKER,  false, true },
+    {"hr-worker-audit",  "audit",   NATS_WORKER,  RANK_WORKER,  true,  true },
+    {"hr-worker-query",  "query",   NATS_WORKER,  RANK_WORKER,  true,  true },
+    {"hr-gateway",       "gateway", NATS_GATEWAY, RANK_GATEWAY, false, false}, // it owns the port
 };
 
 struct env {
@@ -108,7 +108,7 @@ static char *const *make_env(const struct fleet *fleet, const struct program *pr
     env_put(env, "HR_NATS_PASSWORD", nats != NULL ? nats->passwords[program->user] : "");
     if (program->reads_postgres)
         env_put(env, "HR_POSTGRES_URL", fleet->postgres_url);
-    if (program->seals_log) {
+    if (strcmp(program->noun, "audit") == 0) {
         env_default(env, "HR_AUDIT_KEY_FILE", fleet->audit_keys);
         env_default(env, "HR_AUDIT_HEADS_FILE", fleet->audit_heads);
     }
