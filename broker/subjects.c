@@ -63,6 +63,13 @@ void subject_command(char subject[SUBJECT_BYTES], const char *tenant, const char
     assert(len > 0 && len < SUBJECT_BYTES);
 }
 
+void subject_audit_head(char subject[SUBJECT_BYTES], const char *tenant)
+{
+    int len = snprintf(subject, SUBJECT_BYTES, "hr.v1.audit.head.%s", tenant);
+
+    assert(len > 0 && len < SUBJECT_BYTES);
+}
+
 enum rc subject_parse_command(struct subject_parts *parts, const char *subject)
 {
     const char **tokens[] = {&parts->tenant, &parts->key, &parts->noun, &parts->verb};

@@ -74,14 +74,28 @@ static void bucket_config(struct buf *out, const char *stream, int64_t replicas)
                stream, stream + strlen("KV_"), replicas);
 }
 
+// The newest heads of each tenant; nobody may take one out in between.
+static void heads_config(struct buf *out, const char *stream, int64_t replicas)
+{
+    buf_printf(out,
+               "{\"name\":\"%s\",\"subjects\":[\"" SUBJECT_AUDIT_HEADS "\"],"
+               "\"storage\":\"file\",\"num_replicas\":%" PRId64 ",\"retention\":\"limits\","
+               "\"discard\":\"old\",\"max_consumers\":-1,\"max_msgs\":-1,\"max_bytes\":-1,"
+               "\"max_age\":0,\"max_msg_size\":-1,\"max_msgs_per_subject\":1000,"
+               "\"allow_direct\":true,\"deny_delete\":true,\"deny_purge\":true,"
+               "\"duplicate_window\":100000000}",
+               stream, replicas);
+}
+
 static const struct {
     const char *name;
     void (*config)(struct buf *out, const char *stream, int64_t replicas);
 } streams[] = {
-    {"HR_PACKETS_0", packets_config},
-    {STREAM_KEYS,    bucket_config },
-    {STREAM_TENANTS, bucket_config },
-    {STREAM_SCHEMAS, bucket_config },
+    {"HR_PACKETS_0",     packets_config},
+    {STREAM_KEYS,        bucket_config },
+    {STREAM_TENANTS,     bucket_config },
+    {STREAM_SCHEMAS,     bucket_config },
+    {STREAM_AUDIT_HEADS, heads_config  },
 };
 
 #define STREAMS (sizeof streams / sizeof streams[0])

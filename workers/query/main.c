@@ -1,5 +1,5 @@
 // query: answers lists, histories and the audit log out of Postgres.
-//   takes   hr.v1.cmd.<tenant>.<key>.packet.list|history, audit.list|wait
+//   takes   hr.v1.cmd.<tenant>.<key>.packet.list|history, audit.list|export|wait
 //   reads   tables packets, packet_events, projector: deploy/sql
 //   writes  nothing
 //   a reader that sends HR-Min-Seq sees everything up to it, or is told that the projection is
@@ -10,6 +10,7 @@
 #include "broker/run.h"
 #include "broker/service.h"
 #include "broker/subjects.h"
+#include "workers/query/audit_export.h"
 #include "workers/query/audit_list.h"
 #include "workers/query/barrier.h"
 #include "workers/query/history.h"
@@ -158,6 +159,33 @@ static void on_audit(void *ctx, struct command *command)
     enter_when_passed(ctx, command, enter_audit);
 }
 
+static void on_export_page(void *ctx, enum rc rc, const Hr__AuditRows *rows)
+{
+    struct command *command = ctx;
+
+    if (rc == RC_OK)
+        command_reply(command, &rows->base, 0);
+    else
+        command_fail(command, rc);
+}
+
+static void enter_export(struct app *app, struct command *command)
+{
+    struct problem problem;
+    enum rc rc = audit_export(app->pg, command->tenant, (Hr__ExportAudit *)command->request,
+                              command->arena, &problem, on_export_page, command);
+
+    if (rc == RC_REFUSED)
+        command_refuse(command, &problem);
+    else if (rc != RC_OK)
+        command_fail(command, rc);
+}
+
+static void on_export(void *ctx, struct command *command)
+{
+    enter_when_passed(ctx, command, enter_export);
+}
+
 static void enter_empty(struct app *app, struct command *command)
 {
     (void)app;
@@ -173,6 +201,7 @@ static const struct command_spec commands[] = {
     {"packet", "list",    &hr__list_packets__descriptor, on_list   },
     {"packet", "history", &hr__get_history__descriptor,  on_history},
     {"audit",  "list",    &hr__list_audit__descriptor,   on_audit  },
+    {"audit",  "export",  &hr__export_audit__descriptor, on_export },
     {"audit",  "wait",    &hr__empty__descriptor,        on_wait   },
 };
 

@@ -15,7 +15,9 @@ struct fleet {
     const char *nats_url;
     const char *postgres_url;
     const char *admin_key;
-    int port; // of the gateway
+    const char *audit_keys;  // file of the keys that seal the log
+    const char *audit_heads; // file that the log's signed heads are appended to
+    int port;                // of the gateway
     bool json;
     int copies[FLEET_PROGRAMS]; // 0 stands for 1
 };
