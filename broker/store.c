@@ -52,6 +52,16 @@ void store_destroy(struct store *store)
     free(store);
 }
 
+struct requests *store_requests(const struct store *store)
+{
+    return store->requests;
+}
+
+const char *store_inbox(const struct store *store)
+{
+    return store->inbox;
+}
+
 static enum rc read_record(struct stored *stored, struct load *load, struct msg *reply)
 {
     ProtobufCMessage *message;

@@ -11,5 +11,8 @@ void packets_update(struct exchange *exchange);
 void packets_delete(struct exchange *exchange);
 void packets_claim(struct exchange *exchange);
 void packets_history(struct exchange *exchange);
+void packets_chain(struct exchange *exchange);
+void packets_tree(struct exchange *exchange);
+void packets_context(struct exchange *exchange);
 
 #endif
