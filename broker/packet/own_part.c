@@ -2,6 +2,7 @@
 #include "broker/packet/own_part.h"
 
 #include "broker/base/digest.h"
+#include "broker/packet/carry.h"
 #include "broker/packet/json_write.h"
 
 Hr__OwnPart *own_part_of(const Hr__Packet *packet, Text event_id, struct arena *arena)
@@ -53,7 +54,8 @@ Hr__AncestorRef *own_part_ref(const Hr__Packet *packet, uint64_t sequence, Text 
     ref->sha256 = own_part_digest(own_part_of(packet, event_id, arena), arena, &ref->bytes);
     ref->has_entries = true;
     ref->entries = packet->context != NULL ? (int64_t)packet->context->n_conversation_state : 0;
-    if (packet->lineage != NULL) {
+    if (packet->lineage != NULL &&
+        carry_of(packet->lineage->carry, packet->lineage->n_carry) != CARRY_ALL) {
         ref->carry = wire_new(arena, &hr__string_list__descriptor);
         ref->carry->n_items = packet->lineage->n_carry;
         ref->carry->items = packet->lineage->carry;
