@@ -433,7 +433,10 @@ void change_run(struct store *store, const struct change_spec *spec, struct aren
     digest_command(change);
     if (spec->packet_id == NULL) {
         make_packet_id(change);
-        decide(change); // most creates are new: append first, look only when that is refused
+        if (spec->look_first && spec->idempotency_key != NULL)
+            load(change);
+        else
+            decide(change); // most creates are new: append, and look only when that is refused
     } else {
         memcpy(change->packet_id, spec->packet_id, sizeof change->packet_id - 1);
         load(change);

@@ -52,6 +52,16 @@ void store_destroy(struct store *store)
     free(store);
 }
 
+struct requests *store_requests(const struct store *store)
+{
+    return store->requests;
+}
+
+const char *store_inbox(const struct store *store)
+{
+    return store->inbox;
+}
+
 enum rc stored_read(struct stored *stored, struct arena *arena, const void *data, size_t len,
                     uint64_t sequence)
 {

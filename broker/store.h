@@ -32,6 +32,10 @@ typedef void (*store_appended_fn)(void *ctx, enum rc rc, uint64_t sequence);
 struct store *store_create(struct requests *requests, const char *inbox);
 void store_destroy(struct store *store);
 
+// What it was created with.
+struct requests *store_requests(const struct store *store);
+const char *store_inbox(const struct store *store);
+
 // tenant: a safe token. packet_id: a UUID in lower case.
 void store_load(struct store *store, const char *tenant, const char *packet_id, struct arena *arena,
                 store_loaded_fn done, void *ctx);

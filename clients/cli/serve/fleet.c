@@ -25,6 +25,7 @@ struct program {
 static const struct program programs[FLEET_PROGRAMS] = {
     {"hr-worker-packet", "packet",  NATS_WORKER,  RANK_WORKER,  false, true },
     {"hr-worker-claim",  "claim",   NATS_WORKER,  RANK_WORKER,  false, true },
+    {"hr-worker-chain",  "chain",   NATS_WORKER,  RANK_WORKER,  false, true },
     {"hr-worker-hitl",   "hitl",    NATS_WORKER,  RANK_WORKER,  false, true },
     {"hr-worker-expiry", "expiry",  NATS_WORKER,  RANK_WORKER,  false, true },
     {"hr-worker-audit",  "audit",   NATS_WORKER,  RANK_WORKER,  true,  true },
