@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #define PAGE_MAX 200
+#define SEARCH_MAX 2000      // characters of a search
 #define SECONDS_MAX 31536000 // a year
 #define HOPS_MAX 10000
 #define PATH_MAX_AGENTS 16 // how many a packet remembers
@@ -161,6 +162,11 @@ static const struct {
 
     {&hr__list_packets__descriptor,       "limit",             {.min = 1, .max = PAGE_MAX}                            },
     {&hr__list_packets__descriptor,       "offset",            {.min = 0, .max = INT64_MAX}                           },
+    {&hr__search_packets__descriptor,     "q",                 {.flags = RULE_REQUIRED, .min = 2, .max = SEARCH_MAX}  },
+    {&hr__search_packets__descriptor,     "limit",             {.min = 1, .max = PAGE_MAX}                            },
+    {&hr__search_packets__descriptor,     "offset",            {.min = 0, .max = INT64_MAX}                           },
+    {&hr__list_awaiting__descriptor,      "limit",             {.min = 1, .max = PAGE_MAX}                            },
+    {&hr__list_awaiting__descriptor,      "offset",            {.min = 0, .max = INT64_MAX}                           },
     {&hr__list_audit__descriptor,         "limit",             {.min = 1, .max = PAGE_MAX}                            },
     {&hr__list_audit__descriptor,         "offset",            {.min = 0, .max = INT64_MAX}                           },
 };
