@@ -13,6 +13,7 @@ import nats
 packet_pb2 = contract.load("packet")
 command_pb2 = contract.load("command")
 record_pb2 = contract.load("record")
+audit_pb2 = contract.load("audit")
 
 STREAM = "HR_PACKETS_0"
 JSON = "application/json"
@@ -32,6 +33,7 @@ MESSAGES = {
     "packet.list": (command_pb2.ListPackets, command_pb2.PacketPage),
     "packet.history": (command_pb2.GetHistory, command_pb2.History),
     "audit.list": (command_pb2.ListAudit, command_pb2.AuditPage),
+    "audit.export": (audit_pb2.ExportAudit, audit_pb2.AuditRows),
     "audit.wait": (command_pb2.Empty, command_pb2.Empty),
 }
 
