@@ -152,7 +152,7 @@ class Slow:
         self.socket.sendall(
             f"GET {target} HTTP/1.1\r\nHost: x\r\nX-API-Key: {rail.key}\r\n\r\n".encode()
         )
-        self.bytes = b""
+        self.bytes = bytearray()
 
     def take(self, count):
         while len(self.bytes) < count:
@@ -175,16 +175,16 @@ class Slow:
         return True
 
     def body(self):
-        head, _, rest = self.bytes.partition(b"\r\n\r\n")
-        assert head.startswith(b"HTTP/1.1 200 ")
-        body = []
+        at = self.bytes.index(b"\r\n\r\n") + 4
+        assert self.bytes.startswith(b"HTTP/1.1 200 ")
+        body = bytearray()
         while True:
-            size, _, rest = rest.partition(b"\r\n")
-            length = int(size, 16)
+            end = self.bytes.index(b"\r\n", at)
+            length = int(self.bytes[at:end], 16)
             if length == 0:
-                return b"".join(body)
-            body.append(rest[:length])
-            rest = rest[length + 2:]
+                return bytes(body)
+            body += self.bytes[end + 2 : end + 2 + length]
+            at = end + 2 + length + 2
 
     def close(self):
         self.socket.close()
