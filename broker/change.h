@@ -28,6 +28,8 @@ struct change_spec {
     const char *key_id;          // the credential it is done with
     const char *verb;            // tells requests that look alike apart, for the idempotency key
     const char *packet_id;       // NULL: a create; the id is made here
+    bool look_first;             // a create that may be refused for what was otherwise when it was
+                                 // first given: a repeat is looked for before it is decided
     const char *idempotency_key; // NULL: none
     uint64_t if_match;           // sequence the packet must have; 0: any
     uint64_t claim;              // generation the packet's claim must have; 0: any

@@ -1,6 +1,7 @@
 // From a command to a change, and from its outcome to an answer.
 #include "broker/commands.h"
 
+#include "broker/context.h"
 #include "broker/packet/issues.h"
 
 void command_refuse_missing_id(struct command *command)
@@ -16,32 +17,90 @@ void command_refuse_missing_id(struct command *command)
     command_refuse(command, &problem);
 }
 
-void command_reply_packet(struct command *command, const struct stored *stored)
+// --- answers with one packet ---------------------------------------------------------------------
+
+struct answer {
+    struct command *command;
+    Hr__Packet *packet;
+    uint64_t sequence;
+    bool changed; // by this command
+};
+
+static void on_assembled(void *ctx, const struct problem *problem)
 {
-    command_reply(command, &stored->record->packet->base, stored->sequence);
+    struct answer *answer = ctx;
+    struct command *command = answer->command;
+    struct problem stored;
+
+    if (problem == NULL) {
+        command_reply(command, &answer->packet->base, answer->sequence);
+        return;
+    }
+    if (answer->changed) {
+        // The answer would be taken for the whole packet, so there is none without the whole.
+        (void)problem_set(&stored, command->arena, problem->code,
+                          "The change was stored as version %llu; the packet cannot be shown, "
+                          "because what it takes over from its ancestors cannot be read",
+                          (unsigned long long)answer->sequence);
+        problem = &stored;
+    }
+    command_refuse(command, problem);
 }
+
+static void reply(struct command *command, struct store *store, const struct answer *like)
+{
+    struct answer *answer = arena_alloc(command->arena, sizeof *answer);
+
+    *answer = *like;
+    answer->command = command;
+    context_assemble(store, command->tenant, answer->packet, command->arena, on_assembled, answer);
+}
+
+void command_reply_packet(struct command *command, struct store *store, Hr__Packet *packet,
+                          uint64_t sequence)
+{
+    reply(command, store, &(struct answer){.packet = packet, .sequence = sequence});
+}
+
+void command_reply_changed(struct command *command, struct store *store,
+                           const struct stored *stored)
+{
+    reply(command, store,
+          &(struct answer){
+              .packet = stored->record->packet, .sequence = stored->sequence, .changed = true});
+}
+
+// --- changes -------------------------------------------------------------------------------------
+
+struct change_command {
+    struct command *command;
+    struct store *store;
+    struct change_spec spec;
+};
 
 static void on_changed(void *ctx, enum rc rc, const struct stored *stored,
                        const struct problem *problem)
 {
-    struct command *command = ctx;
+    struct change_command *change = ctx;
 
     if (rc == RC_OK)
-        command_reply_packet(command, stored);
+        command_reply_changed(change->command, change->store, stored);
     else
-        command_refuse(command, problem);
+        command_refuse(change->command, problem);
 }
 
 void command_change(struct command *command, struct store *store, const char *verb, Text packet_id,
                     bool create, decide_fn decide)
 {
-    struct change_spec *spec = arena_calloc(command->arena, 1, sizeof *spec);
+    struct change_command *change = arena_calloc(command->arena, 1, sizeof *change);
 
     if (!create && packet_id.len == 0) {
         command_refuse_missing_id(command);
         return;
     }
-    *spec = (struct change_spec){
+    change->command = command;
+    change->store = store;
+    change->spec = (struct change_spec){
         .tenant = command->tenant,
         .key_id = command->key_id,
         .verb = verb,
@@ -53,11 +112,14 @@ void command_change(struct command *command, struct store *store, const char *ve
         .ctx = command->decide_ctx,
         .request = command->request,
     };
-    change_run(store, spec, command->arena, on_changed, command);
+    change_run(store, &change->spec, command->arena, on_changed, change);
 }
+
+// --- loads ---------------------------------------------------------------------------------------
 
 struct load_command {
     struct command *command;
+    struct store *store;
     const char *packet_id;
 };
 
@@ -68,7 +130,7 @@ static void on_loaded(void *ctx, enum rc rc, const struct stored *stored)
     struct problem problem;
 
     if (rc == RC_OK) {
-        command_reply(command, &stored->record->packet->base, stored->sequence);
+        command_reply_packet(command, load->store, stored->record->packet, stored->sequence);
     } else if (rc == RC_NOT_FOUND) {
         (void)problem_set(&problem, command->arena, PROBLEM_NOT_FOUND, "Packet %s not found",
                           load->packet_id);
@@ -86,7 +148,7 @@ void command_load(struct command *command, struct store *store, Text packet_id)
         command_refuse_missing_id(command);
         return;
     }
-    *load =
-        (struct load_command){command, arena_copy(command->arena, packet_id.data, packet_id.len)};
+    *load = (struct load_command){command, store,
+                                  arena_copy(command->arena, packet_id.data, packet_id.len)};
     store_load(store, command->tenant, load->packet_id, command->arena, on_loaded, load);
 }

@@ -10,13 +10,18 @@
 void command_change(struct command *command, struct store *store, const char *verb, Text packet_id,
                     bool create, decide_fn decide);
 
-// Answers with the packet of a record. stored is not needed any more when this returns.
-void command_reply_packet(struct command *command, const struct stored *stored);
+// Answers with a packet whole: with what it takes over, if it is one of a chain. Changes packet.
+void command_reply_packet(struct command *command, struct store *store, Hr__Packet *packet,
+                          uint64_t sequence);
+
+// The same for a change that has been made: a refusal says so, too.
+void command_reply_changed(struct command *command, struct store *store,
+                           const struct stored *stored);
 
 // Refuses a command whose packet_id was not sent.
 void command_refuse_missing_id(struct command *command);
 
-// Answers with the packet as it is.
+// Answers with the packet as it is, whole.
 void command_load(struct command *command, struct store *store, Text packet_id);
 
 #endif

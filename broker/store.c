@@ -31,7 +31,7 @@ struct load {
     void *ctx;
 };
 
-struct append {
+struct waiting {
     store_appended_fn done;
     void *ctx;
 };
@@ -50,6 +50,16 @@ struct store *store_create(struct requests *requests, const char *inbox)
 void store_destroy(struct store *store)
 {
     free(store);
+}
+
+struct requests *store_requests(const struct store *store)
+{
+    return store->requests;
+}
+
+const char *store_inbox(const struct store *store)
+{
+    return store->inbox;
 }
 
 enum rc stored_read(struct stored *stored, struct arena *arena, const void *data, size_t len,
@@ -189,7 +199,7 @@ static enum rc read_answer(const struct msg *reply, uint64_t *sequence)
 
 static void on_appended(void *ctx, enum rc rc, struct msg *reply)
 {
-    struct append append = *(struct append *)ctx;
+    struct waiting append = *(struct waiting *)ctx;
     uint64_t sequence = 0;
 
     free(ctx);
@@ -198,35 +208,38 @@ static void on_appended(void *ctx, enum rc rc, struct msg *reply)
     append.done(append.ctx, rc, sequence);
 }
 
-void store_append(struct store *store, const char *tenant, const char *packet_id, uint64_t expected,
-                  const void *data, size_t len, store_appended_fn done, void *ctx)
+void store_append(struct store *store, const struct append *append, store_appended_fn done,
+                  void *ctx)
 {
     char subject[SUBJECT_BYTES];
     char condition[24];
-    struct append *append = malloc(sizeof *append);
-    const struct header header = {"Nats-Expected-Last-Subject-Sequence", condition};
+    struct waiting *waiting = malloc(sizeof *waiting);
+    const struct header headers[] = {
+        {"Nats-Expected-Last-Subject-Sequence", condition},
+        {"Nats-Rollup",                         "sub"    },
+    };
     const struct request request = {.subject = subject,
                                     .lane = "append",
                                     .inbox = store->inbox,
-                                    .headers = &header,
-                                    .header_count = 1,
-                                    .data = data,
-                                    .len = len,
+                                    .headers = headers,
+                                    .header_count = append->replaces ? 2 : 1,
+                                    .data = append->data,
+                                    .len = append->len,
                                     .timeout_ms = APPEND_TIMEOUT_MS,
                                     .done = on_appended,
-                                    .ctx = append};
+                                    .ctx = waiting};
 
-    if (append == NULL)
+    if (waiting == NULL)
         abort();
-    *append = (struct append){done, ctx};
-    subject_packet(subject, tenant, packet_id);
-    (void)snprintf(condition, sizeof condition, "%" PRIu64, expected);
+    *waiting = (struct waiting){done, ctx};
+    subject_packet(subject, append->tenant, append->packet_id);
+    (void)snprintf(condition, sizeof condition, "%" PRIu64, append->expected);
     request_send(store->requests, &request);
 }
 
 static void on_end(void *ctx, enum rc rc, struct msg *reply)
 {
-    struct append end = *(struct append *)ctx;
+    struct waiting end = *(struct waiting *)ctx;
     uint64_t last = 0;
 
     free(ctx);
@@ -250,7 +263,7 @@ static void on_end(void *ctx, enum rc rc, struct msg *reply)
 
 void store_end(struct store *store, unsigned shard, store_appended_fn done, void *ctx)
 {
-    struct append *end = malloc(sizeof *end);
+    struct waiting *end = malloc(sizeof *end);
     char stream[STREAM_BYTES];
     char subject[STREAM_BYTES + 32];
     const struct request request = {.subject = subject,
@@ -262,7 +275,7 @@ void store_end(struct store *store, unsigned shard, store_appended_fn done, void
 
     if (end == NULL)
         abort();
-    *end = (struct append){done, ctx};
+    *end = (struct waiting){done, ctx};
     subject_stream(stream, shard);
     (void)snprintf(subject, sizeof subject, "$JS.API.STREAM.INFO.%s", stream);
     request_send(store->requests, &request);

@@ -32,6 +32,10 @@ typedef void (*store_appended_fn)(void *ctx, enum rc rc, uint64_t sequence);
 struct store *store_create(struct requests *requests, const char *inbox);
 void store_destroy(struct store *store);
 
+// What it was created with.
+struct requests *store_requests(const struct store *store);
+const char *store_inbox(const struct store *store);
+
 // tenant: a safe token. packet_id: a UUID in lower case.
 void store_load(struct store *store, const char *tenant, const char *packet_id, struct arena *arena,
                 store_loaded_fn done, void *ctx);
@@ -40,10 +44,18 @@ void store_load(struct store *store, const char *tenant, const char *packet_id, 
 void store_load_at(struct store *store, const char *tenant, const char *packet_id,
                    uint64_t sequence, struct arena *arena, store_loaded_fn done, void *ctx);
 
-// expected: sequence of the packet's last record, 0: the packet must not exist. data is sent before
-// the return.
-void store_append(struct store *store, const char *tenant, const char *packet_id, uint64_t expected,
-                  const void *data, size_t len, store_appended_fn done, void *ctx);
+// A record to be stored. Everything is borrowed for the length of the call.
+struct append {
+    const char *tenant;
+    const char *packet_id;
+    uint64_t expected; // sequence of the packet's last record; 0: the packet must not exist
+    bool replaces;     // the packet's earlier records leave the stream
+    const void *data;
+    size_t len;
+};
+
+void store_append(struct store *store, const struct append *append, store_appended_fn done,
+                  void *ctx);
 
 // Asks for the last sequence of a shard's stream; 0 when it is empty. RC_TIMEOUT, RC_UNAVAILABLE:
 // NATS does not answer. RC_IO: the answer is not understood; logged.

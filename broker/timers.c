@@ -15,7 +15,7 @@
 #include <uthash.h>
 
 #define FIRING_MAX 128        // steps at a time: a burst is limited by round trips, not by this
-#define AGAIN_AFTER_US 500000 // after a step that could not be made
+#define AGAIN_AFTER_US 500000 // after a step that could not be made, or not yet
 #define ARENA_BYTES 4096
 #define KEY_ID "system"
 
@@ -154,15 +154,19 @@ static void arm(struct timers *timers, struct entry *entry, int64_t due_us)
         set_alarm(timers);
 }
 
-static int64_t ttl_us(const struct timers *timers, const char *tenant)
+static struct due_spec spec_of(const struct timers *timers, const char *tenant)
 {
-    return timers->config.ttl_us != NULL ? timers->config.ttl_us(timers->config.ctx, tenant) : 0;
+    struct due_spec spec = {.kinds = timers->config.kinds};
+
+    if (timers->config.limits != NULL)
+        timers->config.limits(timers->config.ctx, tenant, &spec);
+    return spec;
 }
 
 void timers_note(struct timers *timers, const char *tenant, const char *packet_id,
                  const struct stored *stored)
 {
-    const struct due_spec spec = {timers->config.kinds, ttl_us(timers, tenant)};
+    const struct due_spec spec = spec_of(timers, tenant);
     struct entry *entry = find(timers, tenant, packet_id);
     unsigned kind;
     int64_t due_us = due_next(stored->record->packet, &spec, &kind);
@@ -222,7 +226,7 @@ static void fire(struct timers *timers, struct entry *entry)
     firing->entry = entry;
     firing->arena = arena;
     firing->due_us = entry->due_us;
-    firing->due = (struct due_spec){timers->config.kinds, ttl_us(timers, entry->tenant)};
+    firing->due = spec_of(timers, entry->tenant);
     firing->spec = (struct change_spec){
         .tenant = entry->tenant,
         .key_id = KEY_ID,
@@ -235,6 +239,12 @@ static void fire(struct timers *timers, struct entry *entry)
     change_run(run_store(timers->run), &firing->spec, arena, on_fired, firing);
 }
 
+static bool may_fire(const struct timers *timers, const struct entry *entry)
+{
+    return timers->config.may_fire == NULL ||
+           timers->config.may_fire(timers->config.ctx, entry->sequence);
+}
+
 static void ring(void *ctx)
 {
     struct timers *timers = ctx;
@@ -242,8 +252,12 @@ static void ring(void *ctx)
     struct entry *first;
 
     while (!timers->draining && timers->firing < FIRING_MAX &&
-           (first = RB_MIN(due_tree, &timers->tree)) != NULL && first->due_us <= now_us)
-        fire(timers, first);
+           (first = RB_MIN(due_tree, &timers->tree)) != NULL && first->due_us <= now_us) {
+        if (may_fire(timers, first))
+            fire(timers, first);
+        else
+            arm(timers, first, now_us + AGAIN_AFTER_US);
+    }
     set_alarm(timers);
 }
 

@@ -14,8 +14,11 @@ struct timers;
 
 struct timers_config {
     unsigned kinds; // which deadlines; see due.h
-    // How long packets of a tenant live; 0: for ever. May be NULL: for ever.
-    int64_t (*ttl_us)(void *ctx, const char *tenant);
+    // How long packets of a tenant live and stay, into spec. May be NULL: for ever.
+    void (*limits)(void *ctx, const char *tenant, struct due_spec *spec);
+    // May a step be made of a packet that stands at this sequence? False: asked again a little
+    // later. May be NULL: always.
+    bool (*may_fire)(void *ctx, uint64_t sequence);
     // A step was made by this program. May be NULL.
     void (*on_fired)(void *ctx, const char *tenant, const char *packet_id,
                      const struct stored *stored);

@@ -1,6 +1,7 @@
 // Packets over HTTP.
 #include "gateway/packets.h"
 
+#include "broker/context.h"
 #include "gateway/backend.h"
 #include "gateway/http.h"
 #include "gateway/routes.h"
@@ -31,9 +32,26 @@ void packets_create(struct exchange *exchange)
         backend_change(exchange, "packet", "create", body);
 }
 
+struct whole {
+    struct exchange *exchange;
+    Hr__Packet *packet;
+    uint64_t sequence;
+};
+
+static void on_assembled(void *ctx, const struct problem *problem)
+{
+    const struct whole *whole = ctx;
+
+    if (problem != NULL)
+        http_refuse(whole->exchange, problem);
+    else
+        http_reply(whole->exchange, &whole->packet->base, whole->sequence);
+}
+
 static void on_loaded(void *ctx, enum rc rc, const struct stored *stored)
 {
     struct exchange *exchange = ctx;
+    struct whole *whole;
     const char *known = web_header(exchange->request, "If-None-Match");
     struct problem problem;
     char tag[28];
@@ -57,7 +75,10 @@ static void on_loaded(void *ctx, enum rc rc, const struct stored *stored)
         http_respond(exchange, 304, NULL, &header, 1, "", 0);
         return;
     }
-    http_reply(exchange, &stored->record->packet->base, stored->sequence);
+    whole = arena_alloc(exchange->arena, sizeof *whole);
+    *whole = (struct whole){exchange, stored->record->packet, stored->sequence};
+    context_assemble(run_store(exchange->gateway->run), exchange->caller.tenant, whole->packet,
+                     exchange->arena, on_assembled, whole);
 }
 
 void packets_get(struct exchange *exchange)
@@ -150,4 +171,37 @@ void packets_history(struct exchange *exchange)
     request->has_packet_id = true;
     request->packet_id = text_of(exchange->packet_id);
     backend_send(exchange, "packet", "history", query, exchange->route->reply, true, on_page);
+}
+
+void packets_chain(struct exchange *exchange)
+{
+    ProtobufCMessage *body = http_body(exchange);
+    Hr__ChainPacket *request = (Hr__ChainPacket *)body;
+
+    if (body == NULL)
+        return;
+    request->has_packet_id = true;
+    request->packet_id = text_of(exchange->packet_id);
+    backend_change(exchange, "packet", "chain", body);
+}
+
+void packets_tree(struct exchange *exchange)
+{
+    Hr__GetTree *request = wire_new(exchange->arena, &hr__get_tree__descriptor);
+
+    request->has_packet_id = true;
+    request->packet_id = text_of(exchange->packet_id);
+    backend_send(exchange, "packet", "tree", &request->base, exchange->route->reply, true, on_page);
+}
+
+void packets_context(struct exchange *exchange)
+{
+    ProtobufCMessage *query = http_query(exchange);
+    Hr__GetContext *request = (Hr__GetContext *)query;
+
+    if (query == NULL)
+        return;
+    request->has_packet_id = true;
+    request->packet_id = text_of(exchange->packet_id);
+    backend_send(exchange, "packet", "context", query, exchange->route->reply, false, on_page);
 }

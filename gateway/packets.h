@@ -16,5 +16,8 @@ void packets_release(struct exchange *exchange);
 void packets_decline(struct exchange *exchange);
 void packets_respond(struct exchange *exchange);
 void packets_history(struct exchange *exchange);
+void packets_chain(struct exchange *exchange);
+void packets_tree(struct exchange *exchange);
+void packets_context(struct exchange *exchange);
 
 #endif

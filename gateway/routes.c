@@ -9,6 +9,7 @@
 
 #define PACKETS "/api/v1/packets"
 
+// clang-format off: a row is read as a row
 const struct route routes[] = {
     {"GET",    "/health",                 ROLE_NONE,   system_health,      "health",           "Is the gateway alive?",      200, NULL,                         NULL,
      NULL                                                                                                                                                                                                                     },
@@ -49,6 +50,15 @@ const struct route routes[] = {
     {"GET",    PACKETS "/{id}/history",   ROLE_READER, packets_history,    "getPacketHistory",
      "What happened to a packet, oldest first",                                                                              200, &hr__get_history__descriptor, NULL,
      &hr__history__descriptor                                                                                                                                                                                                 },
+    {"POST",   PACKETS "/{id}/chain",     ROLE_WRITER, packets_chain,      "chainPacket",
+     "Go on from a packet: a new one that takes over what it knows",                                                         201, NULL,
+     &hr__chain_packet__descriptor,                                                                                                                                                               &hr__packet__descriptor     },
+    {"GET",    PACKETS "/{id}/chain",     ROLE_READER, packets_tree,       "getPacketChain",
+     "The whole tree of a packet's ancestors and descendants",                                                               200, NULL,                         NULL,
+     &hr__chain_tree__descriptor                                                                                                                                                                                              },
+    {"GET",    PACKETS "/{id}/context",   ROLE_READER, packets_context,    "getPacketContext",
+     "What one ancestor holds itself, as the packet took it over",                                                           200,
+     &hr__get_context__descriptor,                                                                                                                              NULL,                             &hr__own_part__descriptor   },
     {"GET",    "/api/v1/audit",           ROLE_READER, audit_list,         "listAudit",
      "What happened in the tenant, newest first",                                                                            200, &hr__list_audit__descriptor,  NULL,
      &hr__audit_page__descriptor                                                                                                                                                                                              },
@@ -57,6 +67,7 @@ const struct route routes[] = {
      &hr__export_audit__descriptor,                                                                                                                             NULL,                             NULL                        },
     {NULL,     NULL,                      ROLE_NONE,   NULL,               NULL,               NULL,                         0,   NULL,                         NULL,                             NULL                        },
 };
+// clang-format on
 
 // Segment by segment; *id is set to what stands for {id}.
 static bool path_matches(const char *pattern, const char *path, size_t path_len, const char **id,

@@ -12,6 +12,9 @@
 #define VOTERS_MAX 64
 #define STEPS_MAX 16
 #define TAGS_MAX 64
+#define CARRY_MAX 16                     // more names than there are
+#define CONTEXT_BYTES_MAX (64 * 1048576) // assembled of a chain
+#define FROM_MAX 64                      // a UUID in any spelling, @, a sequence
 
 static const struct {
     const ProtobufCMessageDescriptor *message;
@@ -141,6 +144,20 @@ static const struct {
     {&hr__respond_packet__descriptor,     "response",          {.flags = RULE_REQUIRED}                               },
     {&hr__respond_packet__descriptor,     "responded_by",      {.flags = RULE_REQUIRED}                               },
     {&hr__get_history__descriptor,        "packet_id",         {.flags = RULE_UUID}                                   },
+
+    {&hr__ancestor_ref__descriptor,       "carry",             {.flags = RULE_QUIET}                                  },
+    {&hr__chain_packet__descriptor,       "packet_id",         {.flags = RULE_UUID}                                   },
+    {&hr__chain_packet__descriptor,       "metadata",          {.flags = RULE_REQUIRED}                               },
+    {&hr__chain_packet__descriptor,       "context",           {.flags = RULE_REQUIRED}                               },
+    {&hr__chain_packet__descriptor,       "actions",           {.fallback = "{}"}                                     },
+    {&hr__chain_packet__descriptor,       "max_context_bytes", {.min = 0, .max = CONTEXT_BYTES_MAX}                   },
+    {&hr__get_context__descriptor,        "packet_id",         {.flags = RULE_UUID}                                   },
+    {&hr__get_context__descriptor,        "from",              {.flags = RULE_REQUIRED, .min = 1, .max = FROM_MAX}    },
+    {&hr__get_version__descriptor,        "packet_id",         {.flags = RULE_UUID}                                   },
+    {&hr__get_version__descriptor,        "event_id",          {.flags = RULE_REQUIRED | RULE_UUID}                   },
+    {&hr__get_tree__descriptor,           "packet_id",         {.flags = RULE_UUID}                                   },
+    {&hr__tree_node__descriptor,          "claimed_at",        {.flags = RULE_QUIET}                                  },
+    {&hr__tree_node__descriptor,          "completed_at",      {.flags = RULE_QUIET}                                  },
 
     {&hr__list_packets__descriptor,       "limit",             {.min = 1, .max = PAGE_MAX}                            },
     {&hr__list_packets__descriptor,       "offset",            {.min = 0, .max = INT64_MAX}                           },

@@ -1,4 +1,5 @@
 // Changing a packet, and deleting it.
+#include "broker/packet/carry.h"
 #include "broker/packet/decide.h"
 #include "broker/packet/hitl.h"
 #include "broker/packet/json_write.h"
@@ -80,10 +81,28 @@ struct touched {
     size_t count;
 };
 
+// Whoever replaces a part has seen what was taken over into it, and sends it along or does not want
+// it. Decisions are merged, so theirs go on coming from the ancestors.
+static void stop_carrying(Hr__Packet *packet, const Hr__UpdatePacket *sent, struct arena *arena)
+{
+    unsigned parts = 0;
+
+    if (sent->context != NULL)
+        parts |= CARRY_CONTEXT;
+    if (sent->actions != NULL && sent->actions->pending != NULL)
+        parts |= CARRY_PENDING_ACTIONS;
+    if (sent->dependencies != NULL)
+        parts |= CARRY_DEPENDENCIES;
+    if (parts != 0)
+        carry_drop(packet->lineage, parts, arena);
+}
+
 static struct touched merge(struct decision *d, const Hr__UpdatePacket *sent)
 {
     struct touched touched = {.count = 0};
     Hr__Packet *packet = d->packet;
+
+    stop_carrying(packet, sent, d->arena);
 
     if (sent->context != NULL) {
         packet->context = sent->context;

@@ -12,6 +12,8 @@ static inline const ProtobufCMessageDescriptor *request_chosen_by(uint8_t byte)
         &hr__claim_packet__descriptor,  &hr__packet_ref__descriptor,
         &hr__list_packets__descriptor,  &hr__get_history__descriptor,
         &hr__list_audit__descriptor,    &hr__empty__descriptor,
+        &hr__chain_packet__descriptor,  &hr__get_context__descriptor,
+        &hr__get_version__descriptor,   &hr__get_tree__descriptor,
     };
 
     return requests[byte % (sizeof requests / sizeof requests[0])];

@@ -12,6 +12,8 @@ import nats
 
 packet_pb2 = contract.load("packet")
 command_pb2 = contract.load("command")
+chain_pb2 = contract.load("chain")
+admin_pb2 = contract.load("admin")
 record_pb2 = contract.load("record")
 audit_pb2 = contract.load("audit")
 
@@ -31,6 +33,10 @@ MESSAGES = {
     "packet.decline": (command_pb2.DeclinePacket, packet_pb2.Packet),
     "packet.respond": (command_pb2.RespondPacket, packet_pb2.Packet),
     "packet.list": (command_pb2.ListPackets, command_pb2.PacketPage),
+    "packet.chain": (chain_pb2.ChainPacket, packet_pb2.Packet),
+    "packet.context": (chain_pb2.GetContext, chain_pb2.OwnPart),
+    "packet.version": (chain_pb2.GetVersion, packet_pb2.Packet),
+    "packet.tree": (chain_pb2.GetTree, chain_pb2.ChainTree),
     "packet.history": (command_pb2.GetHistory, command_pb2.History),
     "audit.list": (command_pb2.ListAudit, command_pb2.AuditPage),
     "audit.export": (audit_pb2.ExportAudit, audit_pb2.AuditRows),

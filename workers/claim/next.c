@@ -199,7 +199,7 @@ static void on_claimed(void *ctx, enum rc rc, const struct stored *stored,
     next->trying--;
     if (rc == RC_OK) {
         (void)offers_note(next->offers, asker->queue->tenant, asker->packet_id, stored);
-        command_reply_packet(end(asker, "claimed"), stored);
+        command_reply_changed(end(asker, "claimed"), next->store, stored);
     } else if (is_gone(problem->code)) {
         metric_add(next->outcome_metric, "lost", 1);
         make_ready(asker, true);

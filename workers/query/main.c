@@ -1,5 +1,6 @@
 // query: answers lists, histories and the audit log out of Postgres.
-//   takes   hr.v1.cmd.<tenant>.<key>.packet.list|history, audit.list|export|wait
+//   takes   hr.v1.cmd.<tenant>.<key>.packet.list|history|version|tree,
+//           audit.list|export|wait
 //   reads   tables packets, packet_events, projector: deploy/sql
 //   writes  nothing
 //   a reader that sends HR-Min-Seq sees everything up to it, or is told that the projection is
@@ -15,6 +16,8 @@
 #include "workers/query/barrier.h"
 #include "workers/query/history.h"
 #include "workers/query/list.h"
+#include "workers/query/tree.h"
+#include "workers/query/version.h"
 
 #include <assert.h>
 
@@ -186,6 +189,79 @@ static void on_export(void *ctx, struct command *command)
     enter_when_passed(ctx, command, enter_export);
 }
 
+static void on_version_row(void *ctx, enum rc rc, const Hr__Packet *packet, uint64_t sequence)
+{
+    struct command *command = ctx;
+    const Hr__GetVersion *request = (Hr__GetVersion *)command->request;
+    struct problem problem;
+
+    if (rc == RC_OK) {
+        command_reply(command, &packet->base, sequence);
+    } else if (rc == RC_NOT_FOUND) {
+        (void)problem_set(&problem, command->arena, PROBLEM_NOT_FOUND,
+                          "Packet %.*s has no version %.*s", TEXT_ARGS(request->packet_id),
+                          TEXT_ARGS(request->event_id));
+        command_refuse(command, &problem);
+    } else {
+        command_fail(command, rc);
+    }
+}
+
+static void enter_version(struct app *app, struct command *command)
+{
+    const Hr__GetVersion *request = (Hr__GetVersion *)command->request;
+    enum rc rc;
+
+    if (!request->has_packet_id || request->packet_id.len == 0) {
+        command_refuse_missing_id(command);
+        return;
+    }
+    rc = version_get(app->pg, command->tenant, request, command->arena, on_version_row, command);
+    if (rc != RC_OK)
+        command_fail(command, rc);
+}
+
+static void on_version(void *ctx, struct command *command)
+{
+    enter_when_passed(ctx, command, enter_version);
+}
+
+static void on_tree_rows(void *ctx, enum rc rc, const Hr__ChainTree *tree)
+{
+    struct command *command = ctx;
+    const Hr__GetTree *request = (Hr__GetTree *)command->request;
+    struct problem problem;
+
+    if (rc == RC_OK) {
+        command_reply(command, &tree->base, 0);
+    } else if (rc == RC_NOT_FOUND) {
+        (void)problem_set(&problem, command->arena, PROBLEM_NOT_FOUND, "Packet %.*s not found",
+                          TEXT_ARGS(request->packet_id));
+        command_refuse(command, &problem);
+    } else {
+        command_fail(command, rc);
+    }
+}
+
+static void enter_tree(struct app *app, struct command *command)
+{
+    const Hr__GetTree *request = (Hr__GetTree *)command->request;
+    enum rc rc;
+
+    if (!request->has_packet_id || request->packet_id.len == 0) {
+        command_refuse_missing_id(command);
+        return;
+    }
+    rc = tree_get(app->pg, command->tenant, request, command->arena, on_tree_rows, command);
+    if (rc != RC_OK)
+        command_fail(command, rc);
+}
+
+static void on_tree(void *ctx, struct command *command)
+{
+    enter_when_passed(ctx, command, enter_tree);
+}
+
 static void enter_empty(struct app *app, struct command *command)
 {
     (void)app;
@@ -200,6 +276,8 @@ static void on_wait(void *ctx, struct command *command)
 static const struct command_spec commands[] = {
     {"packet", "list",    &hr__list_packets__descriptor, on_list   },
     {"packet", "history", &hr__get_history__descriptor,  on_history},
+    {"packet", "version", &hr__get_version__descriptor,  on_version},
+    {"packet", "tree",    &hr__get_tree__descriptor,     on_tree   },
     {"audit",  "list",    &hr__list_audit__descriptor,   on_audit  },
     {"audit",  "export",  &hr__export_audit__descriptor, on_export },
     {"audit",  "wait",    &hr__empty__descriptor,        on_wait   },

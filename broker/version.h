@@ -1,0 +1,17 @@
+// A packet as it was at one moment, wherever that is still known.
+#ifndef BROKER_VERSION_H
+#define BROKER_VERSION_H
+
+#include "broker/store.h"
+
+// Loop thread, exactly once. packet: in the arena of the load. RC_NOT_FOUND: neither the stream nor
+// Postgres has that version; logged. RC_TIMEOUT, RC_UNAVAILABLE: the stream does not have it, or
+// does not answer, and nobody answers for Postgres.
+typedef void (*version_loaded_fn)(void *ctx, enum rc rc, Hr__Packet *packet);
+
+// The version that ref names. The stream is asked first; retention and a restored stream leave it
+// to the query workers. What ref points to must live until done is called.
+void version_load(struct store *store, const char *tenant, const Hr__AncestorRef *ref,
+                  struct arena *arena, version_loaded_fn done, void *ctx);
+
+#endif

@@ -1,0 +1,158 @@
+// Load the parent, decide, append the child: the change engine does the last two.
+#include "workers/chain/chain.h"
+
+#include "broker/commands.h"
+#include "broker/context.h"
+#include "broker/packet/chain.h"
+
+#define WINDOW_MIN 2
+
+struct follow_up {
+    struct chain *chain;
+    struct command *command;
+    struct chain_parent parent;
+    struct change_spec spec;
+};
+
+static void set(int64_t *limit, bool has, int64_t value, int64_t min, int64_t max)
+{
+    if (has)
+        *limit = value < min ? min : value > max ? max : value;
+}
+
+static void set_limits(struct chain_parent *parent, const struct chain *chain, const char *tenant)
+{
+    const Hr__Tenant *own = (const Hr__Tenant *)bucket_find(chain->tenants, tenant);
+
+    parent->limits = chain->limits;
+    parent->max_context_bytes = chain->max_context_bytes;
+    if (own == NULL)
+        return;
+    set(&parent->limits.max_hops, own->has_max_hops, own->max_hops, 0, INT64_MAX);
+    set(&parent->limits.max_cycles, own->has_max_cycles, own->max_cycles, 0, INT64_MAX);
+    set(&parent->limits.max_repeats, own->has_max_repeats, own->max_repeats, 1, INT64_MAX);
+    set(&parent->limits.window, own->has_repeat_window, own->repeat_window, WINDOW_MIN,
+        LOOP_PATH_MAX);
+    set(&parent->max_context_bytes, own->has_max_context_bytes, own->max_context_bytes, 0,
+        INT64_MAX);
+}
+
+static void on_changed(void *ctx, enum rc rc, const struct stored *stored,
+                       const struct problem *problem)
+{
+    struct follow_up *follow_up = ctx;
+
+    if (rc == RC_OK)
+        command_reply_changed(follow_up->command, follow_up->chain->store, stored);
+    else
+        command_refuse(follow_up->command, problem);
+}
+
+static void on_parent(void *ctx, enum rc rc, const struct stored *stored)
+{
+    struct follow_up *follow_up = ctx;
+    struct command *command = follow_up->command;
+
+    if (rc != RC_OK && rc != RC_NOT_FOUND) {
+        command_fail(command, rc);
+        return;
+    }
+    // Without a parent, too: a repeat is answered with the child even so.
+    if (rc == RC_OK) {
+        follow_up->parent.packet = stored->record->packet;
+        follow_up->parent.event_id = stored->record->event->id;
+        follow_up->parent.sequence = stored->sequence;
+    }
+    follow_up->spec = (struct change_spec){
+        .tenant = command->tenant,
+        .key_id = command->key_id,
+        .verb = "packet.chain",
+        .look_first = true,
+        .idempotency_key = command->idempotency_key,
+        .decide = decide_chain,
+        .ctx = &follow_up->parent,
+        .request = command->request,
+    };
+    change_run(follow_up->chain->store, &follow_up->spec, command->arena, on_changed, follow_up);
+}
+
+void chain_on_chain(void *ctx, struct command *command)
+{
+    struct chain *chain = ctx;
+    const Hr__ChainPacket *request = (const Hr__ChainPacket *)command->request;
+    struct follow_up *follow_up;
+
+    if (request->packet_id.len == 0) {
+        command_refuse_missing_id(command);
+        return;
+    }
+    if (!bucket_is_current(chain->tenants)) {
+        command_fail(command, RC_UNAVAILABLE); // a tenant's limits are not known
+        return;
+    }
+    follow_up = arena_calloc(command->arena, 1, sizeof *follow_up);
+    follow_up->chain = chain;
+    follow_up->command = command;
+    follow_up->parent.packet_id =
+        arena_copy(command->arena, request->packet_id.data, request->packet_id.len);
+    follow_up->parent.if_match = command->if_match;
+    follow_up->parent.claim = command->claim;
+    set_limits(&follow_up->parent, chain, command->tenant);
+    store_load(chain->store, command->tenant, follow_up->parent.packet_id, command->arena,
+               on_parent, follow_up);
+}
+
+// --- left-out context ----------------------------------------------------------------------------
+
+struct context_command {
+    struct chain *chain;
+    struct command *command;
+    const char *packet_id;
+};
+
+static void on_found(void *ctx, const Hr__OwnPart *part, uint64_t sequence,
+                     const struct problem *problem)
+{
+    struct command *command = ctx;
+
+    if (problem != NULL)
+        command_refuse(command, problem);
+    else
+        command_reply(command, &part->base, sequence);
+}
+
+static void on_loaded(void *ctx, enum rc rc, const struct stored *stored)
+{
+    struct context_command *context = ctx;
+    struct command *command = context->command;
+    const Hr__GetContext *request = (const Hr__GetContext *)command->request;
+    struct problem problem;
+
+    if (rc == RC_OK) {
+        context_find(context->chain->store, command->tenant, stored->record->packet, request->from,
+                     command->arena, on_found, command);
+    } else if (rc == RC_NOT_FOUND) {
+        (void)problem_set(&problem, command->arena, PROBLEM_NOT_FOUND, "Packet %s not found",
+                          context->packet_id);
+        command_refuse(command, &problem);
+    } else {
+        command_fail(command, rc);
+    }
+}
+
+void chain_on_context(void *ctx, struct command *command)
+{
+    struct context_command *context = arena_calloc(command->arena, 1, sizeof *context);
+    const Hr__GetContext *request = (const Hr__GetContext *)command->request;
+
+    if (request->packet_id.len == 0) {
+        command_refuse_missing_id(command);
+        return;
+    }
+    context->chain = ctx;
+    context->command = command;
+    context->packet_id =
+        arena_copy(command->arena, request->packet_id.data, request->packet_id.len);
+    store_load(context->chain->store, command->tenant, context->packet_id, command->arena,
+               on_loaded, context);
+}

@@ -1,0 +1,19 @@
+// The tree that a packet belongs to: its ancestors, and all that descends from the first of them.
+#ifndef WORKERS_QUERY_TREE_H
+#define WORKERS_QUERY_TREE_H
+
+#include "broker/packet/wire.h"
+#include "workers/sql/pg.h"
+
+#define TREE_NODES_MAX 10000 // in one answer, and levels that are walked
+
+// Called once, on the loop. tree is valid on RC_OK; it is in the arena. RC_NOT_FOUND: the tenant
+// has no such packet. Others: as pg_on_done.
+typedef void (*tree_done)(void *ctx, enum rc rc, const Hr__ChainTree *tree);
+
+// request: checked, its packet_id is set. done is called if and only if this returns RC_OK; the
+// arena must live until then.
+enum rc tree_get(struct pg *pg, const char *tenant, const Hr__GetTree *request, struct arena *arena,
+                 tree_done done, void *ctx) MUST_CHECK;
+
+#endif
