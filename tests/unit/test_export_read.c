@@ -3,7 +3,7 @@
 #include "broker/packet/seal_wire.h"
 #include "clients/cli/audit/export_read.h"
 #include "gateway/csv.h"
-#include "tests/unit/chain.h"
+#include "tests/unit/sealed.h"
 
 #include <criterion/criterion.h>
 
@@ -16,7 +16,7 @@ static struct buf text;
 
 static void set_up(void)
 {
-    chain_fill(rows, ROWS, "acme", 0, 0);
+    sealed_fill(rows, ROWS, "acme", 0, 0);
     rows[1].details = text_of("{\"a\":\"x,\\\"y\\\"\r\n\x1a \xc3\xbc\"}");
     rows[2].actor = text_of("=1+1");
     rows[3].actor = text_of("'quoted");
@@ -46,8 +46,8 @@ static void on_row(void *ctx, const struct seal_row *row)
     (void)ctx;
     cr_assert_arr_eq(row->mac, want.mac, SEAL_BYTES);
     // Whatever the hash covers has come through.
-    cr_assert_eq(seal_row_mac(mac, row, none, chain_ring(), &scratch), RC_OK);
-    cr_assert_eq(seal_row_mac(wanted, &want, none, chain_ring(), &scratch), RC_OK);
+    cr_assert_eq(seal_row_mac(mac, row, none, sealed_ring(), &scratch), RC_OK);
+    cr_assert_eq(seal_row_mac(wanted, &want, none, sealed_ring(), &scratch), RC_OK);
     cr_assert_arr_eq(mac, wanted, SEAL_BYTES, "row %zu", seen);
     buf_fini(&scratch);
 }

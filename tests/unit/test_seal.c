@@ -1,6 +1,6 @@
 #include "broker/packet/seal.h"
 #include "broker/packet/seal_wire.h"
-#include "tests/unit/chain.h"
+#include "tests/unit/sealed.h"
 
 #include <criterion/criterion.h>
 #include <stdio.h>
@@ -11,7 +11,7 @@ static struct seal_row plain(void)
 {
     struct seal_row row;
 
-    chain_fill(&row, 1, "acme", 0, 0);
+    sealed_fill(&row, 1, "acme", 0, 0);
     return row;
 }
 
@@ -44,7 +44,7 @@ Test(seal, the_bytes_are_the_documented_ones)
     len += 32;
 
     const struct piece piece = {bytes, len};
-    cr_assert_eq(keyring_mac(chain_ring(), 1, &piece, 1, mac), RC_OK);
+    cr_assert_eq(keyring_mac(sealed_ring(), 1, &piece, 1, mac), RC_OK);
     cr_assert_arr_eq(mac, row.mac, SEAL_BYTES);
 }
 
@@ -54,7 +54,7 @@ static void assert_differs(const struct seal_row *changed, const char *what)
     struct seal_row row = plain();
     uint8_t mac[SEAL_BYTES];
 
-    cr_assert_eq(seal_row_mac(mac, changed, none, chain_ring(), &scratch), RC_OK);
+    cr_assert_eq(seal_row_mac(mac, changed, none, sealed_ring(), &scratch), RC_OK);
     cr_assert(memcmp(mac, row.mac, SEAL_BYTES) != 0, "%s is not covered", what);
 }
 
@@ -98,7 +98,7 @@ Test(seal, rows_and_heads_survive_the_way_through_messages)
 {
     struct arena *arena = arena_create(4096);
     struct seal_row row = plain();
-    struct seal_head head = chain_head(&row);
+    struct seal_head head = sealed_head(&row);
     struct seal_row row_back;
     struct seal_head head_back;
 
@@ -107,7 +107,7 @@ Test(seal, rows_and_heads_survive_the_way_through_messages)
     cr_assert_eq(row_back.at_us, row.at_us);
     cr_assert(text_equal(row_back.record, row.record));
     cr_assert_arr_eq(row_back.mac, row.mac, SEAL_BYTES);
-    chain_seal(&row_back, NULL);
+    sealed_row(&row_back, NULL);
     cr_assert_arr_eq(row_back.mac, row.mac, SEAL_BYTES);
     cr_assert_null(seal_head_of_wire(&head_back, seal_head_to_wire(arena, &head)));
     cr_assert_arr_eq(head_back.signature, head.signature, SEAL_BYTES);

@@ -1,6 +1,6 @@
 // Every way to tamper, on a log in memory.
 #include "clients/cli/audit/verify.h"
-#include "tests/unit/chain.h"
+#include "tests/unit/sealed.h"
 
 #include <criterion/criterion.h>
 
@@ -11,8 +11,8 @@ static struct verify *verify;
 
 static void set_up(void)
 {
-    chain_fill(rows, ROWS, "acme", 8, 10);
-    verify = verify_create(chain_ring());
+    sealed_fill(rows, ROWS, "acme", 8, 10);
+    verify = verify_create(sealed_ring());
 }
 
 static void tear_down(void)
@@ -151,7 +151,7 @@ Test(verify, a_row_that_was_moved_far_is_reordered)
 
 Test(verify, a_cut_end_is_seen_with_a_head_only)
 {
-    struct seal_head head = chain_head(&rows[ROWS - 1]);
+    struct seal_head head = sealed_head(&rows[ROWS - 1]);
     const struct verify_finding *finding;
 
     cr_assert(verify_head_is_signed(verify, &head));
@@ -164,7 +164,7 @@ Test(verify, a_cut_end_is_seen_with_a_head_only)
 
 Test(verify, a_log_that_is_gone_is_seen_with_a_head)
 {
-    struct seal_head head = chain_head(&rows[3]);
+    struct seal_head head = sealed_head(&rows[3]);
 
     verify_expect(verify, &head);
     cr_assert_eq(check(0)->kind, VERIFY_TRUNCATED);
@@ -172,7 +172,7 @@ Test(verify, a_log_that_is_gone_is_seen_with_a_head)
 
 Test(verify, heads_of_tenants_without_rows_count_only_when_all_was_read)
 {
-    struct seal_head head = chain_head(&rows[3]);
+    struct seal_head head = sealed_head(&rows[3]);
 
     head.tenant = text_of("other");
     verify_expect(verify, &head);
@@ -186,20 +186,20 @@ Test(verify, heads_of_tenants_without_rows_count_only_when_all_was_read)
 
 Test(verify, a_log_that_was_made_anew_with_the_key_is_not_what_the_heads_say)
 {
-    struct seal_head old = chain_head(&rows[8]);
-    struct seal_head older = chain_head(&rows[2]);
+    struct seal_head old = sealed_head(&rows[8]);
+    struct seal_head older = sealed_head(&rows[2]);
 
     verify_expect(verify, &old); // in no order
     verify_expect(verify, &older);
     rows[4].actor = text_of("agent:insider");
     for (size_t i = 4; i < ROWS; i++)
-        chain_seal(&rows[i], &rows[i - 1]);
+        sealed_row(&rows[i], &rows[i - 1]);
     assert_found(check(ROWS), VERIFY_REWRITTEN, 8);
 }
 
 Test(verify, a_head_that_was_changed_is_not_signed)
 {
-    struct seal_head head = chain_head(&rows[8]);
+    struct seal_head head = sealed_head(&rows[8]);
 
     head.count++;
     cr_assert(!verify_head_is_signed(verify, &head));
@@ -224,7 +224,7 @@ Test(verify, a_key_that_is_missing_is_named)
     struct keyring *ring;
     struct verify *other;
 
-    cr_assert_eq(keyring_parse(&ring, CHAIN_KEYS, strchr(CHAIN_KEYS, '\n') - CHAIN_KEYS, "test"),
+    cr_assert_eq(keyring_parse(&ring, SEALED_KEYS, strchr(SEALED_KEYS, '\n') - SEALED_KEYS, "test"),
                  RC_OK);
     other = verify_create(ring);
     for (size_t i = 0; i < ROWS; i++)
@@ -240,7 +240,7 @@ Test(verify, chains_of_many_tenants_do_not_mix)
 {
     static struct seal_row theirs[ROWS];
 
-    chain_fill(theirs, ROWS, "other", 0, 0);
+    sealed_fill(theirs, ROWS, "other", 0, 0);
     theirs[7].details = text_of("{\"x\":1}");
     for (size_t i = 0; i < ROWS; i++) {
         verify_row(verify, &rows[i]);

@@ -25,7 +25,7 @@ static void tear_down(void)
     projection_destroy(projection);
 }
 
-TestSuite(chain, .init = set_up, .fini = tear_down, .timeout = 120);
+TestSuite(audit_chain, .init = set_up, .fini = tear_down, .timeout = 120);
 
 // Sequences from first on, of three tenants in turn.
 static struct projection_item *items_from(uint64_t first, size_t count)
@@ -62,7 +62,7 @@ static void assert_sound(int64_t rows)
     verify_destroy(verify);
 }
 
-Test(chain, goes_on_over_batches_repeats_gaps_and_epochs)
+Test(audit_chain, goes_on_over_batches_repeats_gaps_and_epochs)
 {
     cr_assert_eq(do_write(&lab, projection, items_from(1, 50), 50), RC_OK);
     cr_assert_eq(do_write(&lab, projection, items_from(20, 60), 60), RC_OK, "half of it is known");
@@ -75,7 +75,7 @@ Test(chain, goes_on_over_batches_repeats_gaps_and_epochs)
     assert_sound(109);
 }
 
-Test(chain, what_is_no_record_is_sealed_too)
+Test(audit_chain, what_is_no_record_is_sealed_too)
 {
     struct projection_item *items = items_from(1, 3);
 
@@ -96,7 +96,7 @@ Test(chain, what_is_no_record_is_sealed_too)
     verify_destroy(verify);
 }
 
-Test(chain, two_writers_without_a_lock_make_one)
+Test(audit_chain, two_writers_without_a_lock_make_one)
 {
     struct projection *other = projection_create(lab.pg, 0, lab_ring());
     struct projection *writers[] = {projection, other};
@@ -122,7 +122,7 @@ Test(chain, two_writers_without_a_lock_make_one)
     projection_destroy(other);
 }
 
-Test(chain, a_writer_that_knows_an_old_end_writes_nothing)
+Test(audit_chain, a_writer_that_knows_an_old_end_writes_nothing)
 {
     cr_assert_eq(do_write(&lab, projection, items_from(1, 6), 6), RC_OK);
     // Somebody tampers with the end; the place is what it was.
@@ -138,7 +138,7 @@ static void kill_session(void)
                         " WHERE application_name = 'lab' AND datname = current_database()");
 }
 
-Test(chain, a_session_that_dies_in_between_leaves_it_whole)
+Test(audit_chain, a_session_that_dies_in_between_leaves_it_whole)
 {
     for (uint64_t at = 1; at < 200; at += 10) {
         enum rc rc = RC_UNAVAILABLE;
@@ -167,7 +167,7 @@ static struct projection_item chained_item(uint64_t sequence, const struct uuid 
     return item;
 }
 
-Test(chain, a_follow_up_is_an_event_of_its_parent_too)
+Test(audit_chain, a_follow_up_is_an_event_of_its_parent_too)
 {
     struct uuid parent = id_number(1);
     struct projection_item items[] = {items_from(1, 1)[0], chained_item(2, &parent)};
@@ -193,7 +193,7 @@ Test(chain, a_follow_up_is_an_event_of_its_parent_too)
     assert_sound(3);
 }
 
-Test(chain, the_place_of_a_fork_is_a_record_and_not_what_was_derived_from_it)
+Test(audit_chain, the_place_of_a_fork_is_a_record_and_not_what_was_derived_from_it)
 {
     struct uuid parent = id_number(1);
     struct projection_item items[] = {items_from(1, 1)[0], chained_item(2, &parent),
@@ -206,7 +206,7 @@ Test(chain, the_place_of_a_fork_is_a_record_and_not_what_was_derived_from_it)
         lab_sql(&lab, "SELECT event_id FROM packet_events WHERE seq = 2 AND part = 0"));
 }
 
-Test(chain, rows_of_an_older_schema_are_left_as_they_are)
+Test(audit_chain, rows_of_an_older_schema_are_left_as_they_are)
 {
     // As if they had been stored before the migration.
     (void)lab_sql(&lab, "INSERT INTO packet_events (seq, at, event_id, packet_id, epoch, shard,"

@@ -1,29 +1,29 @@
-#include "tests/unit/chain.h"
+#include "tests/unit/sealed.h"
 
 #include <criterion/criterion.h>
 
 static struct buf scratch;
 
-const struct keyring *chain_ring(void)
+const struct keyring *sealed_ring(void)
 {
     static struct keyring *ring;
 
     if (ring == NULL)
-        cr_assert_eq(keyring_parse(&ring, CHAIN_KEYS, strlen(CHAIN_KEYS), "test"), RC_OK);
+        cr_assert_eq(keyring_parse(&ring, SEALED_KEYS, strlen(SEALED_KEYS), "test"), RC_OK);
     return ring;
 }
 
-void chain_seal(struct seal_row *row, const struct seal_row *before)
+void sealed_row(struct seal_row *row, const struct seal_row *before)
 {
     static const uint8_t none[SEAL_BYTES];
 
     cr_assert_eq(
-        seal_row_mac(row->mac, row, before != NULL ? before->mac : none, chain_ring(), &scratch),
+        seal_row_mac(row->mac, row, before != NULL ? before->mac : none, sealed_ring(), &scratch),
         RC_OK);
 }
 
-void chain_fill(struct seal_row *rows, size_t count, const char *tenant, size_t epoch_at,
-                size_t key_at)
+void sealed_fill(struct seal_row *rows, size_t count, const char *tenant, size_t epoch_at,
+                 size_t key_at)
 {
     for (size_t i = 0; i < count; i++) {
         size_t number = i + 1;
@@ -48,11 +48,11 @@ void chain_fill(struct seal_row *rows, size_t count, const char *tenant, size_t 
             rows[i].seq = rows[i - 1].seq;
             rows[i].part = 1;
         }
-        chain_seal(&rows[i], i > 0 ? &rows[i - 1] : NULL);
+        sealed_row(&rows[i], i > 0 ? &rows[i - 1] : NULL);
     }
 }
 
-struct seal_head chain_head(const struct seal_row *row)
+struct seal_head sealed_head(const struct seal_row *row)
 {
     struct seal_head head = {
         .tenant = row->tenant,
@@ -66,6 +66,6 @@ struct seal_head chain_head(const struct seal_row *row)
     };
 
     memcpy(head.mac, row->mac, SEAL_BYTES);
-    cr_assert_eq(seal_head_signature(head.signature, &head, chain_ring(), &scratch), RC_OK);
+    cr_assert_eq(seal_head_signature(head.signature, &head, sealed_ring(), &scratch), RC_OK);
     return head;
 }
