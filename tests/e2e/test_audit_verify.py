@@ -338,6 +338,32 @@ def test_heads_are_published_to_the_stream_and_the_file(make_rail, loop):
     assert heads.read_text().splitlines() == lines, "nothing moved, nothing is told"
 
 
+def test_a_chain_is_an_event_of_both_packets(rail):
+    with httpx.Client(base_url=rail.url, headers=rail.headers, timeout=30) as client:
+        parent = client.post(PACKETS, json=body("the first part")).json()["id"]
+        answer = client.post(f"{PACKETS}/{parent}/chain", json=body("the next part"))
+        assert answer.status_code == 201, answer.text
+        child = answer.json()["id"]
+        ours = client.get(f"{PACKETS}/{parent}/history").json()["events"]
+        assert [one["event_type"] for one in ours] == ["created", "chained"]
+        assert ours[1]["details"] == {"child_packet_id": child}
+        theirs = client.get(f"{PACKETS}/{child}/history").json()["events"]
+        assert [one["event_type"] for one in theirs] == ["created"]
+        assert (ours[1]["timestamp"], ours[1]["actor"], ours[1]["key_id"]) == (
+            theirs[0]["timestamp"], theirs[0]["actor"], theirs[0]["key_id"])
+        page = client.get("/api/v1/audit", params={"action": "chained"}).json()
+        assert page["total"] >= 1
+        assert page["entries"][0]["packet_id"] == parent
+        newest = client.get("/api/v1/audit", params={"limit": 2}).json()["entries"]
+        assert [one["action"] for one in newest] == ["chained", "created"]
+        export = client.get(EXPORT).content
+        rows = [json.loads(line) for line in export.splitlines()][-2:]
+        assert [(row["part"], row["type"], row["packet_id"]) for row in rows] == [
+            (0, "created", child), (1, "chained", parent)]
+        assert rows[1]["record"] == "" and rows[0]["seq"] == rows[1]["seq"]
+        assert seal.found("--key-file", rail.folder / "audit.keys", stdin=export) == set()
+
+
 def test_a_worker_without_a_usable_key_does_not_start(make_rail, tmp_path):
     bad = tmp_path / "keys"
     bad.write_text("1 short\n")
