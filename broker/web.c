@@ -3,9 +3,8 @@
 // libmicrohttpd keeps its sockets in an epoll set of its own; that set is one descriptor for libuv.
 // A request without an answer is suspended; web_respond resumes it, and the answer is written
 // before the loop polls again.
-#include "broker/web.h"
+#include "broker/web_parts.h"
 
-#include "broker/base/buf.h"
 #include "broker/base/log.h"
 
 #include <arpa/inet.h>
@@ -28,39 +27,6 @@
 #define HEAD_BYTES (16 * 1024) // of a request: its line and headers; also what a connection costs
 #define BACKLOG 1024
 #define DISCARD_FACTOR 4 // a chunked body this many times too long is cut off instead of read
-
-struct web_request {
-    struct web *web;
-    struct MHD_Connection *connection;
-    struct arena *arena;
-    const char *method;
-    const char *path;
-    struct buf body;
-    uint64_t received;
-    bool too_large;
-    bool handed_over;
-    bool suspended;
-    bool responded;
-    unsigned status;
-    struct MHD_Response *response;
-    struct web_request *next; // in the list of spare ones
-};
-
-struct web {
-    const struct web_config *config;
-    struct MHD_Daemon *daemon;
-    uv_loop_t *loop;
-    uv_poll_t poll;
-    uv_timer_t timer;
-    uv_prepare_t prepare;
-    bool resumed; // a request was answered during this turn of the loop
-    int handles;  // that libuv has not closed yet
-    unsigned port;
-    char unix_path[108];
-    size_t in_hand;
-    struct web_request *spare;
-    size_t spare_count;
-};
 
 // --- the loop ------------------------------------------------------------------------------------
 
@@ -124,7 +90,7 @@ static struct web_request *request_take(struct web *web)
     return request;
 }
 
-static void request_free(struct web_request *request)
+void web_request_free(struct web_request *request)
 {
     arena_destroy(request->arena);
     buf_fini(&request->body);
@@ -138,7 +104,7 @@ static void request_give_back(struct web_request *request)
     arena_reset(request->arena);
     buf_reset(&request->body);
     if (web->spare_count == SPARE_MAX || request->body.cap > ARENA_BYTES * 8) {
-        request_free(request);
+        web_request_free(request);
         return;
     }
     request->next = web->spare;
@@ -244,14 +210,13 @@ const char *web_location(struct web_request *request, size_t len)
     return location;
 }
 
-void web_respond(struct web_request *request, unsigned status, const struct header *headers,
-                 size_t header_count, const void *body, size_t len)
+void web_answer(struct web_request *request, unsigned status, const struct header *headers,
+                size_t header_count, struct MHD_Response *response)
 {
     assert(!request->responded);
     request->responded = true;
     request->status = status;
-    request->response =
-        MHD_create_response_from_buffer(len, (void *)(uintptr_t)body, MHD_RESPMEM_MUST_COPY);
+    request->response = response;
     if (request->response == NULL)
         abort();
     for (size_t i = 0; i < header_count; i++) {
@@ -259,12 +224,21 @@ void web_respond(struct web_request *request, unsigned status, const struct head
             MHD_YES)
             log_warn("web.header", "name=%s", headers[i].name);
     }
-    if (request->handed_over)
-        request->web->in_hand--;
     if (request->suspended) {
         MHD_resume_connection(request->connection);
         request->web->resumed = true;
     }
+}
+
+void web_respond(struct web_request *request, unsigned status, const struct header *headers,
+                 size_t header_count, const void *body, size_t len)
+{
+    struct MHD_Response *response =
+        MHD_create_response_from_buffer(len, (void *)(uintptr_t)body, MHD_RESPMEM_MUST_COPY);
+
+    web_answer(request, status, headers, header_count, response);
+    if (request->handed_over)
+        request->web->in_hand--;
 }
 
 // --- libmicrohttpd's callbacks -------------------------------------------------------------------
@@ -351,16 +325,18 @@ static void on_completed(void *ctx, struct MHD_Connection *connection, void **co
 
     (void)ctx;
     (void)connection;
-    (void)code;
     if (request == NULL)
         return;
     // A suspended connection is not watched, so a client that goes away is noticed after the
-    // answer.
+    // answer, unless a stream has it watched.
     assert(!request->handed_over || request->responded);
     if (request->response != NULL)
         MHD_destroy_response(request->response);
-    request_give_back(request);
     *context = NULL;
+    if (request->streaming)
+        web_stream_end(request, code == MHD_REQUEST_TERMINATED_COMPLETED_OK);
+    else
+        request_give_back(request);
 }
 
 // --- listening -----------------------------------------------------------------------------------
@@ -525,7 +501,7 @@ static void on_handle_closed(uv_handle_t *handle)
         struct web_request *request = web->spare;
 
         web->spare = request->next;
-        request_free(request);
+        web_request_free(request);
     }
     free(web);
 }
@@ -535,6 +511,7 @@ void web_close(struct web *web)
     if (web == NULL)
         return;
     uv_poll_stop(&web->poll);
+    web_stream_break_all(web);
     MHD_stop_daemon(web->daemon);
     if (web->unix_path[0] != '\0')
         (void)unlink(web->unix_path);

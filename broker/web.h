@@ -33,10 +33,10 @@ unsigned web_port(const struct web *web);
 // No new connections; requests in hand go on.
 void web_stop_listening(struct web *web);
 
-// Requests handed over and not yet answered.
+// Requests handed over and not yet answered; a stream is answered at its end.
 size_t web_in_hand(const struct web *web);
 
-// NULL is allowed. Requests in hand must have been answered.
+// NULL is allowed. Requests in hand must have been answered; streams are broken off.
 void web_close(struct web *web);
 
 // All of these live as long as the request.
@@ -56,5 +56,35 @@ const char *web_location(struct web_request *request, size_t len);
 // Ends the request. body and headers are copied.
 void web_respond(struct web_request *request, unsigned status, const struct header *headers,
                  size_t header_count, const void *body, size_t len);
+
+// --- answers that are made while they are sent ---------------------------------------------------
+
+enum web_more {
+    WEB_MORE,  // some bytes, at least one
+    WEB_LATER, // none yet: web_wake will say when
+    WEB_END,   // that was all
+    WEB_BREAK, // it cannot be finished: the connection is cut, so that the client sees that
+};
+
+// Where the bytes come from. All are called on the loop's thread.
+struct web_stream {
+    // Puts up to cap bytes into out and sets *len. Called whenever the client has taken what there
+    // was, and not before: a slow reader slows the producer down.
+    enum web_more (*read)(void *ctx, char *out, size_t cap, size_t *len);
+    // The client went away while the stream waits, also by closing only its own half. Nothing more
+    // is read, but everything stays until web_wake. NULL: it is noticed with the next bytes.
+    void (*gone)(void *ctx);
+    // The last call, sooner or later, whatever happened; never while the stream waits. whole: all
+    // has been handed to the system. The request and its arena are gone afterwards.
+    void (*end)(void *ctx, bool whole);
+    void *ctx;
+};
+
+// Begins such an answer; of unknown length, so in chunks. headers and *stream are copied.
+void web_respond_stream(struct web_request *request, unsigned status, const struct header *headers,
+                        size_t header_count, const struct web_stream *stream);
+
+// There is something to read again. Does nothing unless the stream waits.
+void web_wake(struct web_request *request);
 
 #endif

@@ -144,17 +144,28 @@ static enum rc add_claim(struct exchange *exchange, struct command_headers *head
     return RC_OK;
 }
 
-static enum rc add_min_seq(struct exchange *exchange, struct command_headers *headers)
+// What a reader has to see: 0 for nothing in particular. False: the header cannot be read.
+static bool read_min_seq(struct exchange *exchange, uint64_t *min_seq)
 {
     const char *sent = web_header(exchange->request, "X-HR-Min-Seq");
     uint64_t own = seqs_get(exchange->gateway->seqs, exchange->caller.tenant);
-    uint64_t value = 0;
 
-    if (sent != NULL && !read_sequence(sent, &value))
-        return refuse(exchange, PROBLEM_INVALID_HEADER,
-                      "Header X-HR-Min-Seq should be a sequence number");
-    if (value < own)
-        value = own;
+    *min_seq = 0;
+    if (sent != NULL && !read_sequence(sent, min_seq))
+        return false;
+    if (*min_seq < own)
+        *min_seq = own;
+    return true;
+}
+
+#define BAD_MIN_SEQ "Header X-HR-Min-Seq should be a sequence number"
+
+static enum rc add_min_seq(struct exchange *exchange, struct command_headers *headers)
+{
+    uint64_t value;
+
+    if (!read_min_seq(exchange, &value))
+        return refuse(exchange, PROBLEM_INVALID_HEADER, BAD_MIN_SEQ);
     if (value > 0)
         add_sequence(exchange, headers, HEADER_MIN_SEQ, value);
     return RC_OK;
@@ -217,6 +228,62 @@ void backend_send(struct exchange *exchange, const char *noun, const char *verb,
 
     if (add_client_headers(exchange, &headers, reads) == RC_OK)
         dispatch(call_create(exchange, reply, reads, done), noun, verb, request, &headers);
+}
+
+// --- queries -------------------------------------------------------------------------------------
+
+static void on_queried(void *ctx, enum rc rc, struct msg *msg)
+{
+    const struct backend_query *query = ctx;
+    ProtobufCMessage *message = NULL;
+    struct problem problem;
+    bool refused = rc == RC_OK && msg_header(msg, HEADER_ERROR_CODE) != NULL;
+
+    if (rc == RC_OK)
+        rc = wire_unpack(&message, query->arena, refused ? &hr__error__descriptor : query->reply,
+                         msg_data(msg), msg_len(msg));
+    if (rc == RC_OK && !refused) {
+        query->done(query->ctx, message);
+        return;
+    }
+    if (rc == RC_OK)
+        problem = problem_of_wire((const Hr__Error *)message, query->arena);
+    else
+        (void)problem_of_rc(&problem, query->arena, rc);
+    query->failed(query->ctx, &problem);
+}
+
+void backend_query(struct exchange *exchange, const struct backend_query *query)
+{
+    struct backend_query *kept = arena_alloc(query->arena, sizeof *kept);
+    Text payload = wire_pack(query->arena, query->request);
+    struct header header = {HEADER_MIN_SEQ, NULL};
+    uint64_t min_seq = 0;
+    char subject[SUBJECT_BYTES];
+    struct request message = {.subject = subject,
+                              .lane = exchange->route->operation,
+                              .inbox = exchange->caller.key_id,
+                              .headers = &header,
+                              .data = payload.data,
+                              .len = payload.len,
+                              .timeout_ms = COMMAND_TIMEOUT_MS,
+                              .done = on_queried,
+                              .ctx = kept};
+    struct problem problem;
+
+    *kept = *query;
+    if (query->is_current && !read_min_seq(exchange, &min_seq)) {
+        (void)problem_set(&problem, query->arena, PROBLEM_INVALID_HEADER, BAD_MIN_SEQ);
+        query->failed(query->ctx, &problem);
+        return;
+    }
+    if (min_seq > 0) {
+        header.value = arena_printf(query->arena, "%" PRIu64, min_seq);
+        message.header_count = 1;
+    }
+    subject_command(subject, exchange->caller.tenant, exchange->caller.key_id, query->noun,
+                    query->verb);
+    request_send(run_requests(exchange->gateway->run), &message);
 }
 
 // --- changes -------------------------------------------------------------------------------------

@@ -23,4 +23,21 @@ void backend_send(struct exchange *exchange, const char *noun, const char *verb,
 void backend_change(struct exchange *exchange, const char *noun, const char *verb,
                     const ProtobufCMessage *request);
 
+// A command that changes nothing, one of several that make up one answer.
+struct backend_query {
+    const char *noun;
+    const char *verb;
+    const ProtobufCMessage *request;
+    const ProtobufCMessageDescriptor *reply;
+    struct arena *arena; // takes everything the query needs, also the reply; stays until it is done
+    bool is_current;     // must see what this caller has been told
+    // One of them is called, once; perhaps before backend_query returns.
+    void (*done)(void *ctx, ProtobufCMessage *reply);
+    void (*failed)(void *ctx, const struct problem *problem);
+    void *ctx;
+};
+
+// query is copied. Unlike with backend_send, failures are the caller's to answer.
+void backend_query(struct exchange *exchange, const struct backend_query *query);
+
 #endif

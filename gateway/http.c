@@ -54,14 +54,13 @@ static void count(const struct exchange *exchange, unsigned status)
     metric_observe(request_seconds, labels, seconds);
 }
 
-void http_respond(struct exchange *exchange, unsigned status, const char *type,
-                  const struct header *headers, size_t header_count, const void *body, size_t len)
+// What every answer begins with; all has room for HEADERS_MAX. Returns how many there are.
+static size_t begin_answer(const struct exchange *exchange, unsigned status, struct header *all,
+                           const char *type, const struct header *headers, size_t header_count)
 {
-    struct header all[HEADERS_MAX] = {
-        {"X-Request-Id", exchange->id}
-    };
-    size_t total = 1;
+    size_t total = 0;
 
+    all[total++] = (struct header){"X-Request-Id", exchange->id};
     if (type != NULL)
         all[total++] = (struct header){"Content-Type", type};
     for (size_t i = 0; i < header_count && total < HEADERS_MAX; i++)
@@ -71,7 +70,25 @@ void http_respond(struct exchange *exchange, unsigned status, const char *type,
               web_method(exchange->request),
               exchange->route != NULL ? exchange->route->path : "unmatched", status,
               (clock_now_ns() - exchange->start_ns) / 1000);
+    return total;
+}
+
+void http_respond(struct exchange *exchange, unsigned status, const char *type,
+                  const struct header *headers, size_t header_count, const void *body, size_t len)
+{
+    struct header all[HEADERS_MAX];
+    size_t total = begin_answer(exchange, status, all, type, headers, header_count);
+
     web_respond(exchange->request, status, all, total, body, len);
+}
+
+void http_respond_stream(struct exchange *exchange, const char *type, const struct header *headers,
+                         size_t header_count, const struct web_stream *stream)
+{
+    struct header all[HEADERS_MAX];
+    size_t total = begin_answer(exchange, 200, all, type, headers, header_count);
+
+    web_respond_stream(exchange->request, 200, all, total, stream);
 }
 
 void http_refuse(struct exchange *exchange, const struct problem *problem)

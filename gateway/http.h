@@ -17,6 +17,11 @@ void http_respond(struct exchange *exchange, unsigned status, const char *type,
 void http_refuse(struct exchange *exchange, const struct problem *problem);
 void http_fail(struct exchange *exchange, enum rc rc);
 
+// The same with an answer that is made while it is sent, status 200. The exchange stays until
+// stream->end has been called.
+void http_respond_stream(struct exchange *exchange, const char *type, const struct header *headers,
+                         size_t header_count, const struct web_stream *stream);
+
 // The JSON of a message, with ETag and X-HR-Seq when sequence is not 0.
 void http_reply(struct exchange *exchange, const ProtobufCMessage *message, uint64_t sequence);
 

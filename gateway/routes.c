@@ -2,6 +2,7 @@
 #include "gateway/routes.h"
 
 #include "gateway/audit.h"
+#include "gateway/audit_export.h"
 #include "gateway/numbers.h"
 #include "gateway/openapi.h"
 #include "gateway/packets.h"
@@ -70,6 +71,9 @@ const struct route routes[] = {
     {"GET", "/api/v1/audit", ROLE_READER, audit_list, "listAudit",
      "What happened in the tenant, newest first", 200, &hr__list_audit__descriptor, NULL,
      &hr__audit_page__descriptor},
+    {"GET", "/api/v1/audit/export", ROLE_READER, audit_export, "exportAudit",
+     "The whole audit log or what the filters leave, oldest first, as NDJSON or CSV, streamed", 200,
+     &hr__export_audit__descriptor, NULL, NULL},
     {"GET", "/api/v1/stats", ROLE_READER, numbers_stats, "getStats",
      "Numbers of the tenant", 200, NULL, NULL, &hr__stats__descriptor},
     {"GET", "/api/v1/system/health", ROLE_ADMIN, numbers_health, "getSystemHealth",

@@ -141,8 +141,9 @@ bool base64_parse(const char *text, size_t text_len, uint8_t *data, size_t *len)
         return true;
     while (padding < 2 && text[text_len - 1 - padding] == '=')
         padding++;
-    // It would skip blanks around the text.
-    if (strchr(" \t\r\n\v\f", text[0]) != NULL || text[text_len - 1] <= ' ')
+    // It would skip blanks around the text, and take padding anywhere.
+    if (text[0] <= ' ' || text[text_len - 1] <= ' ' ||
+        memchr(text, '=', text_len - padding) != NULL)
         return false;
     decoded = EVP_DecodeBlock(data, (const unsigned char *)text, (int)text_len);
     if (decoded < 0 || (size_t)decoded < padding)

@@ -1,9 +1,10 @@
 // How fast records get into Postgres, and what that costs on both sides.
 //
 //   tests/support/with_postgres.sh bench_projection [batches] [records per batch] [summary bytes]
+//                                                   [tenant]
 //
 // The load is packets that are created, claimed, started and completed, with 500 of them open at
-// any moment, of eight tenants; so three records of four are updates.
+// any moment, of eight tenants unless one is named; so three records of four are updates.
 #include "broker/base/timestamp.h"
 #include "workers/audit/projection.h"
 #include "workers/sql/migrate.h"
@@ -36,6 +37,7 @@ struct bench {
     struct open_packet open[OPEN_PACKETS];
     struct arena *arena; // one batch
     uint64_t sequence;
+    const char *tenant; // NULL: eight of them
     size_t summary_len;
     size_t record_bytes;
     long backend; // process of our session
@@ -171,7 +173,8 @@ static struct projection_item next_item(struct bench *bench)
         wire_json(arena, text_of("{\"from_status\":\"claimed\",\"to_status\":\"in_progress\"}"));
     item = (struct projection_item){
         .sequence = ++bench->sequence,
-        .tenant = text_of(arena_printf(arena, "tenant-%u", from->tenant)),
+        .tenant = text_of(bench->tenant != NULL ? bench->tenant
+                                                : arena_printf(arena, "tenant-%u", from->tenant)),
         .record = record,
         .data = wire_pack(arena, &record->base),
     };
@@ -284,6 +287,7 @@ int main(int argc, char **argv)
     if (keyring_parse(&ring, key, sizeof key - 1, "bench") != RC_OK)
         fail("reading the key");
     bench->summary_len = argc > 3 ? strtoul(argv[3], NULL, 10) : 1100;
+    bench->tenant = argc > 4 ? argv[4] : NULL;
     bench->arena = arena_create(1 << 20);
     for (size_t i = 0; i < OPEN_PACKETS; i++)
         renew(bench, &bench->open[i]);

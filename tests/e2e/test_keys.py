@@ -126,6 +126,7 @@ def test_a_changed_role_holds_at_once(keys):
 REQUESTS = [
     ("GET", PACKETS, None, "reader"),
     ("GET", "/api/v1/audit", None, "reader"),
+    ("GET", "/api/v1/audit/export", None, "reader"),
     ("GET", f"{PACKETS}/{NOWHERE}", None, "reader"),
     ("GET", f"{PACKETS}/{NOWHERE}/history", None, "reader"),
     ("PATCH", f"{PACKETS}/{NOWHERE}", {}, "agent"),

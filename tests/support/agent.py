@@ -16,6 +16,7 @@ chain_pb2 = contract.load("chain")
 admin_pb2 = contract.load("admin")
 query_pb2 = contract.load("query")
 record_pb2 = contract.load("record")
+audit_pb2 = contract.load("audit")
 
 STREAM = "HR_PACKETS_0"
 JSON = "application/json"
@@ -43,6 +44,7 @@ MESSAGES = {
     "packet.tree": (chain_pb2.GetTree, chain_pb2.ChainTree),
     "packet.history": (command_pb2.GetHistory, command_pb2.History),
     "audit.list": (command_pb2.ListAudit, command_pb2.AuditPage),
+    "audit.export": (audit_pb2.ExportAudit, audit_pb2.AuditRows),
     "audit.wait": (command_pb2.Empty, command_pb2.Empty),
 }
 

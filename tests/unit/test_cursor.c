@@ -73,3 +73,16 @@ Test(cursor, refuses_moments_and_totals_that_cannot_be)
         cr_assert_eq(cursor_parse(&back, text, strlen(text)), RC_INVALID);
     }
 }
+
+Test(cursor, a_place_in_the_log_comes_back)
+{
+    const struct cursor_place place = {0, 3, INT64_MAX, 1};
+    struct cursor_place back;
+    char text[CURSOR_PLACE_TEXT_BYTES];
+
+    cursor_place_format(text, &place);
+    cr_assert_eq(cursor_place_parse(&back, text, strlen(text)), RC_OK);
+    cr_assert(memcmp(&place, &back, sizeof place) == 0);
+    cr_assert_eq(cursor_place_parse(&back, text, strlen(text) - 1), RC_INVALID);
+    cr_assert_eq(cursor_place_parse(&back, "", 0), RC_INVALID);
+}

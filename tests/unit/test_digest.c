@@ -119,3 +119,49 @@ Test(bytes, are_equal_only_when_all_are)
     cr_assert_not(bytes_equal("abc", "bbc", 3));
     cr_assert(bytes_equal("abc", "xyz", 0));
 }
+
+Test(digest, base64_is_that_of_rfc_4648)
+{
+    static const char *const pairs[][2] = {
+        {"",       ""        },
+        {"f",      "Zg=="    },
+        {"fo",     "Zm8="    },
+        {"foo",    "Zm9v"    },
+        {"foob",   "Zm9vYg=="},
+        {"foobar", "Zm9vYmFy"},
+    };
+    uint8_t data[16];
+    char text[16];
+    size_t len;
+
+    for (size_t i = 0; i < sizeof pairs / sizeof pairs[0]; i++) {
+        cr_assert_eq(base64_format(text, pairs[i][0], strlen(pairs[i][0])), strlen(pairs[i][1]));
+        cr_assert_str_eq(text, pairs[i][1]);
+        cr_assert(base64_parse(pairs[i][1], strlen(pairs[i][1]), data, &len));
+        cr_assert_eq(len, strlen(pairs[i][0]));
+        cr_assert_arr_eq(data, pairs[i][0], len);
+    }
+}
+
+Test(digest, what_is_no_base64_is_refused)
+{
+    static const char *const bad[] = {"A",    "AA",   "AAA",   "AA=A", "A===",  "====",
+                                      " AAA", "AAA ", "AA\nA", "AA-_", "AAAA=", "\xff\xff\xff\xff"};
+    uint8_t data[16];
+    size_t len;
+
+    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++)
+        cr_assert(!base64_parse(bad[i], strlen(bad[i]), data, &len), "%s", bad[i]);
+}
+
+Test(digest, hex_is_read_back)
+{
+    uint8_t data[2] = {0};
+
+    cr_assert(hex_parse("0aff", 4, data, 2));
+    cr_assert_eq(data[0], 0x0a);
+    cr_assert_eq(data[1], 0xff);
+    cr_assert(!hex_parse("0AFF", 4, data, 2));
+    cr_assert(!hex_parse("0af", 3, data, 2));
+    cr_assert(!hex_parse("0afg", 4, data, 2));
+}

@@ -9,8 +9,9 @@
 
 #include <string.h>
 
-#define PAGE_ROWS 1000
-#define PAGE_BYTES (1 << 20) // of records and details, unless one row alone is larger
+// So that a page is one message also on a server with the usual limit of 1 MB.
+#define PAGE_ROWS 500
+#define PAGE_BYTES (512 << 10) // of records and details, unless one row alone is larger
 
 static const struct pg_statement page_statement = {
     "audit_export",
