@@ -4,6 +4,7 @@
 #include "broker/base/timestamp.h"
 #include "broker/base/utf8.h"
 #include "broker/packet/json_write.h"
+#include "broker/packet/rules.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -114,6 +115,10 @@ ProtobufCMessage *query_read(struct arena *arena, const ProtobufCMessageDescript
 
         if (value != NULL)
             read_field(message, &descriptor->fields[i], value, issues);
+        // An empty text counts as absent.
+        if ((value == NULL || *value == '\0') &&
+            (rules_of(descriptor, i)->flags & RULE_REQUIRED) != 0)
+            (void)complain(issues, descriptor->fields[i].name, "", "missing", "Field required");
     }
     return message;
 }
