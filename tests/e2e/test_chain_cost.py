@@ -1,9 +1,11 @@
 """A chain of 200 links: what it costs to store, and to read."""
 
+import pathlib
 import time
 
+import httpx
 import pytest
-from agent import STREAM
+from agent import STREAM, Agent
 from chains import chain, follow, link, root, said, sha256, talk
 from packets import PACKETS
 from tenants import Tenants
@@ -11,6 +13,7 @@ from tenants import Tenants
 LINKS = 200
 LINK_BYTES = 4096
 READ_SECONDS = 0.05
+LIMIT_BYTES = 30_000_000
 
 
 @pytest.fixture(scope="module")
@@ -106,3 +109,38 @@ def test_the_300th_hop_is_the_last(client, tenants):
     assert chain(client, packet, "b4", "b5").status_code == 409
     tenants.limit("t-cost", max_hops=300)
     assert chain(client, packet, "b4", "b5").status_code == 201
+
+
+def memory(rail, name):
+    """Bytes a process holds."""
+    for line in pathlib.Path(f"/proc/{rail.pids[name]}/status").read_text().splitlines():
+        if line.startswith("VmRSS:"):
+            return int(line.split()[1]) * 1024
+    raise KeyError(name)
+
+
+def test_what_is_not_taken_is_not_held(make_rail, loop):
+    """40 links of 1 MB each: neither making nor reading the last one holds more than a few."""
+    rail = make_rail().start()
+    with httpx.Client(base_url=rail.url, headers=rail.headers, timeout=30) as client:
+        packet = root(client)
+        before = {name: memory(rail, name) for name in ("hr-gateway-1", "hr-worker-chain-1")}
+        ids = []
+
+        async def grow():
+            async with Agent(rail) as agent:
+                parent = packet["id"]
+                for i in range(40):
+                    sent = link(f"a{i}", f"a{i + 1}", context={"summary": "s", "custom": {"x": "y" * 1000000}})
+                    reply = await agent.json("packet.chain", {"packet_id": parent, **sent})
+                    parent = reply.json()["id"]
+                    ids.append(parent)
+
+        loop.run(grow())
+        for _ in range(5):
+            last = client.get(f"{PACKETS}/{ids[-1]}").json()
+        assert len(last["lineage"]["omitted"]) == 39, "one fits"
+        for name, held in before.items():
+            grown = memory(rail, name) - held
+            print(f"{name}: {grown / 1e6:.1f} MB more")
+            assert grown < LIMIT_BYTES

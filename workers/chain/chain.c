@@ -42,10 +42,13 @@ static void on_changed(void *ctx, enum rc rc, const struct stored *stored,
 {
     struct follow_up *follow_up = ctx;
 
-    if (rc == RC_OK)
-        command_reply_changed(follow_up->command, follow_up->chain->store, stored);
-    else
+    if (rc != RC_OK) {
         command_refuse(follow_up->command, problem);
+        return;
+    }
+    if (stored->record->packet->lineage != NULL)
+        metric_observe(follow_up->chain->depth, "", (double)stored->record->packet->lineage->hops);
+    command_reply_changed(follow_up->command, follow_up->chain->store, stored);
 }
 
 static void on_parent(void *ctx, enum rc rc, const struct stored *stored)
