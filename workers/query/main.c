@@ -188,6 +188,10 @@ static void enter_version(struct app *app, struct command *command)
         command_refuse_missing_id(command);
         return;
     }
+    if (!request->has_event_id) {
+        on_version_row(command, RC_NOT_FOUND, NULL, 0);
+        return;
+    }
     rc = version_get(app->pg, command->tenant, request, command->arena, on_version_row, command);
     if (rc != RC_OK)
         command_fail(command, rc);
