@@ -41,6 +41,7 @@ struct change {
     Text bytes; // of next
     unsigned races;
     unsigned repeats;
+    bool replaces;     // see struct append
     bool maybe_stored; // an append was sent whose outcome is unknown
 };
 
@@ -272,6 +273,11 @@ static void decide(struct change *change)
                     "The packet has changed since the version named in If-Match");
         return;
     }
+    if (current->record != NULL && current->record->packet->archived_at != NULL) {
+        refuse_with(change, PROBLEM_ARCHIVED,
+                    "The packet is archived: it can be read, but not changed any more");
+        return;
+    }
     if (is_stale(change)) {
         refuse_with(change, PROBLEM_STALE_CLAIM,
                     "The claim this change was made under is over; somebody else may hold the "
@@ -296,6 +302,7 @@ static void decide(struct change *change)
         refuse_with(change, PROBLEM_TOO_LARGE, "The packet would be too large");
         return;
     }
+    change->replaces = decision.replaces;
     change->repeats = 0;
     append(change);
 }
@@ -400,8 +407,16 @@ static void on_appended(void *ctx, enum rc rc, uint64_t sequence)
 
 static void append(struct change *change)
 {
-    store_append(change->store, change->spec->tenant, change->packet_id, change->current.sequence,
-                 change->bytes.data, change->bytes.len, on_appended, change);
+    const struct append append = {
+        .tenant = change->spec->tenant,
+        .packet_id = change->packet_id,
+        .expected = change->current.sequence,
+        .replaces = change->replaces,
+        .data = change->bytes.data,
+        .len = change->bytes.len,
+    };
+
+    store_append(change->store, &append, on_appended, change);
 }
 
 void change_run(struct store *store, const struct change_spec *spec, struct arena *arena,

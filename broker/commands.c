@@ -56,10 +56,10 @@ static void reply(struct command *command, struct store *store, const struct ans
     context_assemble(store, command->tenant, answer->packet, command->arena, on_assembled, answer);
 }
 
-void command_reply_packet(struct command *command, struct store *store, Hr__Packet *packet,
-                          uint64_t sequence)
+void command_reply_packet(struct command *command, struct store *store, const struct stored *stored)
 {
-    reply(command, store, &(struct answer){.packet = packet, .sequence = sequence});
+    reply(command, store,
+          &(struct answer){.packet = stored->record->packet, .sequence = stored->sequence});
 }
 
 void command_reply_changed(struct command *command, struct store *store,
@@ -109,6 +109,7 @@ void command_change(struct command *command, struct store *store, const char *ve
         .if_match = command->if_match,
         .claim = command->claim,
         .decide = decide,
+        .ctx = command->decide_ctx,
         .request = command->request,
     };
     change_run(store, &change->spec, command->arena, on_changed, change);
@@ -129,7 +130,7 @@ static void on_loaded(void *ctx, enum rc rc, const struct stored *stored)
     struct problem problem;
 
     if (rc == RC_OK) {
-        command_reply_packet(command, load->store, stored->record->packet, stored->sequence);
+        command_reply_packet(command, load->store, stored);
     } else if (rc == RC_NOT_FOUND) {
         (void)problem_set(&problem, command->arena, PROBLEM_NOT_FOUND, "Packet %s not found",
                           load->packet_id);

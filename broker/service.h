@@ -21,6 +21,7 @@ struct command {
     uint64_t if_match;           // 0: none
     uint64_t claim;              // generation of the claim it is made under; 0: none
     uint64_t min_seq;            // 0: none
+    const void *decide_ctx;      // for command_change, set by the handler; see decide.h
 };
 
 // Loop thread. Must see to it that the command is answered exactly once, now or later.

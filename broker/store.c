@@ -31,7 +31,7 @@ struct load {
     void *ctx;
 };
 
-struct append {
+struct waiting {
     store_appended_fn done;
     void *ctx;
 };
@@ -62,9 +62,27 @@ const char *store_inbox(const struct store *store)
     return store->inbox;
 }
 
-static enum rc read_record(struct stored *stored, struct load *load, struct msg *reply)
+enum rc stored_read(struct stored *stored, struct arena *arena, const void *data, size_t len,
+                    uint64_t sequence)
 {
     ProtobufCMessage *message;
+    Hr__PacketRecord *record;
+    enum rc rc = wire_unpack(&message, arena, &hr__packet_record__descriptor, data, len);
+
+    record = (Hr__PacketRecord *)message;
+    if (rc != RC_OK || record->packet == NULL || record->event == NULL || sequence == 0)
+        return RC_CORRUPT;
+    message_complete(&record->packet->base, arena);
+    if (record->packet->claim != NULL && !record->packet->claim->has_generation) {
+        record->packet->claim->has_generation = true;
+        record->packet->claim->generation = sequence;
+    }
+    *stored = (struct stored){record, sequence, len};
+    return RC_OK;
+}
+
+static enum rc read_record(struct stored *stored, struct load *load, struct msg *reply)
+{
     const char *subject;
     enum rc rc;
 
@@ -77,22 +95,11 @@ static enum rc read_record(struct stored *stored, struct load *load, struct msg 
     }
     if (strcmp(subject, load->subject) != 0)
         return RC_NOT_FOUND;
-    rc = wire_unpack(&message, load->arena, &hr__packet_record__descriptor, msg_data(reply),
-                     msg_len(reply));
-    stored->record = (Hr__PacketRecord *)message;
-    stored->sequence = msg_header_u64(reply, "Nats-Sequence", 0);
-    stored->len = msg_len(reply);
-    if (rc != RC_OK || stored->record->packet == NULL || stored->record->event == NULL ||
-        stored->sequence == 0) {
+    rc = stored_read(stored, load->arena, msg_data(reply), msg_len(reply),
+                     msg_header_u64(reply, "Nats-Sequence", 0));
+    if (rc != RC_OK)
         log_error("store.corrupt", "subject=%s", load->subject);
-        return RC_CORRUPT;
-    }
-    message_complete(&stored->record->packet->base, load->arena);
-    if (stored->record->packet->claim != NULL && !stored->record->packet->claim->has_generation) {
-        stored->record->packet->claim->has_generation = true;
-        stored->record->packet->claim->generation = stored->sequence;
-    }
-    return RC_OK;
+    return rc;
 }
 
 static void on_loaded(void *ctx, enum rc rc, struct msg *reply)
@@ -192,7 +199,7 @@ static enum rc read_answer(const struct msg *reply, uint64_t *sequence)
 
 static void on_appended(void *ctx, enum rc rc, struct msg *reply)
 {
-    struct append append = *(struct append *)ctx;
+    struct waiting append = *(struct waiting *)ctx;
     uint64_t sequence = 0;
 
     free(ctx);
@@ -201,35 +208,38 @@ static void on_appended(void *ctx, enum rc rc, struct msg *reply)
     append.done(append.ctx, rc, sequence);
 }
 
-void store_append(struct store *store, const char *tenant, const char *packet_id, uint64_t expected,
-                  const void *data, size_t len, store_appended_fn done, void *ctx)
+void store_append(struct store *store, const struct append *append, store_appended_fn done,
+                  void *ctx)
 {
     char subject[SUBJECT_BYTES];
     char condition[24];
-    struct append *append = malloc(sizeof *append);
-    const struct header header = {"Nats-Expected-Last-Subject-Sequence", condition};
+    struct waiting *waiting = malloc(sizeof *waiting);
+    const struct header headers[] = {
+        {"Nats-Expected-Last-Subject-Sequence", condition},
+        {"Nats-Rollup",                         "sub"    },
+    };
     const struct request request = {.subject = subject,
                                     .lane = "append",
                                     .inbox = store->inbox,
-                                    .headers = &header,
-                                    .header_count = 1,
-                                    .data = data,
-                                    .len = len,
+                                    .headers = headers,
+                                    .header_count = append->replaces ? 2 : 1,
+                                    .data = append->data,
+                                    .len = append->len,
                                     .timeout_ms = APPEND_TIMEOUT_MS,
                                     .done = on_appended,
-                                    .ctx = append};
+                                    .ctx = waiting};
 
-    if (append == NULL)
+    if (waiting == NULL)
         abort();
-    *append = (struct append){done, ctx};
-    subject_packet(subject, tenant, packet_id);
-    (void)snprintf(condition, sizeof condition, "%" PRIu64, expected);
+    *waiting = (struct waiting){done, ctx};
+    subject_packet(subject, append->tenant, append->packet_id);
+    (void)snprintf(condition, sizeof condition, "%" PRIu64, append->expected);
     request_send(store->requests, &request);
 }
 
 static void on_end(void *ctx, enum rc rc, struct msg *reply)
 {
-    struct append end = *(struct append *)ctx;
+    struct waiting end = *(struct waiting *)ctx;
     uint64_t last = 0;
 
     free(ctx);
@@ -253,7 +263,7 @@ static void on_end(void *ctx, enum rc rc, struct msg *reply)
 
 void store_end(struct store *store, unsigned shard, store_appended_fn done, void *ctx)
 {
-    struct append *end = malloc(sizeof *end);
+    struct waiting *end = malloc(sizeof *end);
     char stream[STREAM_BYTES];
     char subject[STREAM_BYTES + 32];
     const struct request request = {.subject = subject,
@@ -265,7 +275,7 @@ void store_end(struct store *store, unsigned shard, store_appended_fn done, void
 
     if (end == NULL)
         abort();
-    *end = (struct append){done, ctx};
+    *end = (struct waiting){done, ctx};
     subject_stream(stream, shard);
     (void)snprintf(subject, sizeof subject, "$JS.API.STREAM.INFO.%s", stream);
     request_send(store->requests, &request);

@@ -14,6 +14,10 @@ struct stored {
     size_t len;               // of its bytes
 };
 
+// Reads a record's bytes, as they were stored at sequence. RC_CORRUPT: they are none.
+enum rc stored_read(struct stored *stored, struct arena *arena, const void *data, size_t len,
+                    uint64_t sequence) MUST_CHECK;
+
 // Loop thread, exactly once. RC_NOT_FOUND: no such record. RC_CORRUPT: it cannot be read, logged.
 // RC_TIMEOUT, RC_UNAVAILABLE: NATS does not answer.
 typedef void (*store_loaded_fn)(void *ctx, enum rc rc, const struct stored *stored);
@@ -40,10 +44,18 @@ void store_load(struct store *store, const char *tenant, const char *packet_id, 
 void store_load_at(struct store *store, const char *tenant, const char *packet_id,
                    uint64_t sequence, struct arena *arena, store_loaded_fn done, void *ctx);
 
-// expected: sequence of the packet's last record, 0: the packet must not exist. data is sent before
-// the return.
-void store_append(struct store *store, const char *tenant, const char *packet_id, uint64_t expected,
-                  const void *data, size_t len, store_appended_fn done, void *ctx);
+// A record to be stored. Everything is borrowed for the length of the call.
+struct append {
+    const char *tenant;
+    const char *packet_id;
+    uint64_t expected; // sequence of the packet's last record; 0: the packet must not exist
+    bool replaces;     // the packet's earlier records leave the stream
+    const void *data;
+    size_t len;
+};
+
+void store_append(struct store *store, const struct append *append, store_appended_fn done,
+                  void *ctx);
 
 // Asks for the last sequence of a shard's stream; 0 when it is empty. RC_TIMEOUT, RC_UNAVAILABLE:
 // NATS does not answer. RC_IO: the answer is not understood; logged.

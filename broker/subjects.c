@@ -8,6 +8,7 @@
 #include <string.h>
 
 #define COMMAND_PREFIX "hr.v1.cmd."
+#define PACKET_PREFIX "hr.v1.packet."
 #define INBOX_PREFIX "_INBOX."
 
 unsigned subject_shard(const char *tenant, const char *packet_id)
@@ -35,11 +36,36 @@ void subject_packet(char subject[SUBJECT_BYTES], const char *tenant, const char 
     assert(len > 0 && len < SUBJECT_BYTES);
 }
 
+enum rc subject_parse_packet(struct packet_subject *parts, const char *subject)
+{
+    const size_t prefix = sizeof PACKET_PREFIX - 1;
+    const char *tenant;
+    const char *id;
+
+    if (strncmp(subject, PACKET_PREFIX, prefix) != 0)
+        return RC_INVALID;
+    tenant = strchr(subject + prefix, '.'); // behind the shard
+    id = tenant != NULL ? strchr(tenant + 1, '.') : NULL;
+    if (id == NULL || id - tenant - 1 > TOKEN_MAX || strlen(id + 1) != UUID_TEXT_BYTES - 1)
+        return RC_INVALID;
+    memcpy(parts->tenant, tenant + 1, (size_t)(id - tenant - 1));
+    parts->tenant[id - tenant - 1] = '\0';
+    memcpy(parts->packet_id, id + 1, UUID_TEXT_BYTES);
+    return RC_OK;
+}
+
 void subject_command(char subject[SUBJECT_BYTES], const char *tenant, const char *key,
                      const char *noun, const char *verb)
 {
     int len =
         snprintf(subject, SUBJECT_BYTES, COMMAND_PREFIX "%s.%s.%s.%s", tenant, key, noun, verb);
+
+    assert(len > 0 && len < SUBJECT_BYTES);
+}
+
+void subject_audit_head(char subject[SUBJECT_BYTES], const char *tenant)
+{
+    int len = snprintf(subject, SUBJECT_BYTES, "hr.v1.audit.head.%s", tenant);
 
     assert(len > 0 && len < SUBJECT_BYTES);
 }

@@ -3,10 +3,12 @@
 //   hr.v1.cmd.<tenant>.<key>.<noun>.<verb>          request/reply to the workers' queue groups
 //   hr.v1.packet.<shard>.<tenant>.<packet_id>       stream HR_PACKETS_<shard>: the truth
 //   hr.v1.event.<tenant>.<packet_id>                live copy of every record
+//   hr.v1.audit.head.<tenant>                       stream HR_AUDIT_HEADS: how far the log has come
 //   _INBOX.<key>.<...>                              replies; nothing else is answered to
 #ifndef BROKER_SUBJECTS_H
 #define BROKER_SUBJECTS_H
 
+#include "broker/base/id.h"
 #include "broker/base/rc.h"
 
 #include <stdbool.h>
@@ -27,6 +29,9 @@
 #define BUCKET_SCHEMAS "HR_SCHEMAS"
 #define STREAM_SCHEMAS "KV_HR_SCHEMAS"
 #define SUBJECT_SCHEMAS "$KV.HR_SCHEMAS.>"
+
+#define STREAM_AUDIT_HEADS "HR_AUDIT_HEADS"
+#define SUBJECT_AUDIT_HEADS "hr.v1.audit.head.*"
 
 // Headers of requests.
 #define HEADER_CONTENT_TYPE "Content-Type"
@@ -59,9 +64,20 @@ void subject_packets(char subject[SUBJECT_BYTES], unsigned shard);
 // tenant: a safe token; packet_id: a UUID in lower case.
 void subject_packet(char subject[SUBJECT_BYTES], const char *tenant, const char *packet_id);
 
+struct packet_subject {
+    char tenant[TOKEN_MAX + 1];
+    char packet_id[UUID_TEXT_BYTES];
+};
+
+// RC_INVALID: not the subject of a packet.
+enum rc subject_parse_packet(struct packet_subject *parts, const char *subject) MUST_CHECK;
+
 // tenant, key: safe tokens.
 void subject_command(char subject[SUBJECT_BYTES], const char *tenant, const char *key,
                      const char *noun, const char *verb);
+
+// tenant: a safe token.
+void subject_audit_head(char subject[SUBJECT_BYTES], const char *tenant);
 
 // The parts of a command subject. They point into a copy in parts->text.
 struct subject_parts {

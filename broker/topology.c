@@ -29,9 +29,14 @@ struct ensure {
     void *ctx;
     uv_timer_t timer;
     int64_t deadline_ns;
-    bool leveled;   // the server's level is known
-    size_t stream;  // the one in work
-    bool creating;  // it was not there when looked for
+    bool leveled;  // the server's level is known
+    size_t stream; // the one in work
+    enum {
+        LOOKING,
+        CREATING, // it was not there
+        CHANGING, // it lacks what it needs
+    } state;
+    char *wanted;   // while changing: its configuration as it shall be
     bool has_level; // 2.11 or newer
     enum rc result;
 };
@@ -49,7 +54,8 @@ static void packets_config(struct buf *out, const char *stream, int64_t replicas
                "\"storage\":\"file\",\"num_replicas\":%" PRId64 ",\"retention\":\"limits\","
                "\"discard\":\"new\",\"max_consumers\":-1,\"max_msgs\":-1,\"max_bytes\":-1,"
                "\"max_age\":0,\"max_msg_size\":-1,\"max_msgs_per_subject\":100000,"
-               "\"allow_direct\":true,\"deny_delete\":true,\"duplicate_window\":100000000,"
+               "\"allow_direct\":true,\"allow_rollup_hdrs\":true,\"deny_delete\":true,"
+               "\"duplicate_window\":100000000,"
                "\"republish\":{\"src\":\"hr.v1.packet.0.*.*\","
                "\"dest\":\"hr.v1.event.{{wildcard(1)}}.{{wildcard(2)}}\"}}",
                stream, replicas);
@@ -68,14 +74,28 @@ static void bucket_config(struct buf *out, const char *stream, int64_t replicas)
                stream, stream + strlen("KV_"), replicas);
 }
 
+// The newest heads of each tenant; nobody may take one out in between.
+static void heads_config(struct buf *out, const char *stream, int64_t replicas)
+{
+    buf_printf(out,
+               "{\"name\":\"%s\",\"subjects\":[\"" SUBJECT_AUDIT_HEADS "\"],"
+               "\"storage\":\"file\",\"num_replicas\":%" PRId64 ",\"retention\":\"limits\","
+               "\"discard\":\"old\",\"max_consumers\":-1,\"max_msgs\":-1,\"max_bytes\":-1,"
+               "\"max_age\":0,\"max_msg_size\":-1,\"max_msgs_per_subject\":1000,"
+               "\"allow_direct\":true,\"deny_delete\":true,\"deny_purge\":true,"
+               "\"duplicate_window\":100000000}",
+               stream, replicas);
+}
+
 static const struct {
     const char *name;
     void (*config)(struct buf *out, const char *stream, int64_t replicas);
 } streams[] = {
-    {"HR_PACKETS_0", packets_config},
-    {STREAM_KEYS,    bucket_config },
-    {STREAM_TENANTS, bucket_config },
-    {STREAM_SCHEMAS, bucket_config },
+    {"HR_PACKETS_0",     packets_config},
+    {STREAM_KEYS,        bucket_config },
+    {STREAM_TENANTS,     bucket_config },
+    {STREAM_SCHEMAS,     bucket_config },
+    {STREAM_AUDIT_HEADS, heads_config  },
 };
 
 #define STREAMS (sizeof streams / sizeof streams[0])
@@ -87,6 +107,7 @@ static void on_timer_closed(uv_handle_t *handle)
     struct ensure *ensure = handle->data;
 
     ensure->done(ensure->ctx, ensure->result);
+    free(ensure->wanted);
     free(ensure);
 }
 
@@ -126,9 +147,51 @@ static void refuse_server(struct ensure *ensure)
     finish(ensure, RC_CONFIG);
 }
 
-static void look(struct ensure *ensure, bool create)
+static void look(struct ensure *ensure)
 {
-    ensure->creating = create;
+    ensure->state = LOOKING;
+    take_step(ensure);
+}
+
+static void create(struct ensure *ensure)
+{
+    ensure->state = CREATING;
+    take_step(ensure);
+}
+
+// A stream made by an earlier version: everything stays as it is but for this one setting.
+static void allow_rollup(struct ensure *ensure, const char *answer)
+{
+    static const char setting[] = "\"allow_rollup_hdrs\":";
+    const char *config = strstr(answer, "\"config\":{");
+    const char *end = config != NULL ? strstr(config, "},\"created\":") : NULL;
+    const char *at = config != NULL ? strstr(config, setting) : NULL;
+    struct buf text = {0};
+
+    if (end == NULL)
+        end = config != NULL ? strstr(config, "},\"state\":") : NULL;
+    if (end == NULL || (at != NULL && at > end)) {
+        retry(ensure, "the server's description of the stream is not understood");
+        return;
+    }
+    config += strlen("\"config\":");
+    if (at != NULL) {
+        buf_append(&text, config, (size_t)(at - config));
+        at += strcspn(at, ",}");
+        buf_printf(&text, "%strue", setting);
+        buf_append(&text, at, (size_t)(end + 1 - at));
+    } else {
+        buf_append(&text, config, (size_t)(end - config));
+        buf_printf(&text, ",%strue}", setting);
+    }
+    free(ensure->wanted);
+    ensure->wanted = strndup(text.data, text.len);
+    buf_fini(&text);
+    if (ensure->wanted == NULL)
+        abort();
+    log_info("topology.change", "stream=%s setting=allow_rollup_hdrs",
+             streams[ensure->stream].name);
+    ensure->state = CHANGING;
     take_step(ensure);
 }
 
@@ -137,7 +200,7 @@ static void next_stream(struct ensure *ensure)
     if (++ensure->stream == STREAMS)
         finish(ensure, RC_OK);
     else
-        look(ensure, false);
+        look(ensure);
 }
 
 static void on_level(struct ensure *ensure, const char *answer)
@@ -148,20 +211,22 @@ static void on_level(struct ensure *ensure, const char *answer)
     }
     ensure->has_level = answer_has(answer, "\"level\":");
     ensure->leveled = true;
-    look(ensure, false);
+    look(ensure);
 }
 
 static void on_info(struct ensure *ensure, const char *answer)
 {
     if (answer_has(answer, JS_STREAM_NOT_FOUND)) {
         if (ensure->config.create)
-            look(ensure, true);
+            create(ensure);
         else
             retry(ensure, "the stream does not exist yet");
     } else if (answer_has(answer, "\"error\":")) {
         retry(ensure, "the server refuses to tell about the stream");
     } else if (answer_has(answer, "\"cluster\":") && !ensure->has_level) {
         refuse_server(ensure);
+    } else if (ensure->config.create && !answer_has(answer, "\"allow_rollup_hdrs\":true")) {
+        allow_rollup(ensure, answer);
     } else {
         next_stream(ensure);
     }
@@ -174,10 +239,10 @@ static void on_create(struct ensure *ensure, const char *answer)
 
         log_warn("topology.create", "stream=%s error=\"%.*s\"", streams[ensure->stream].name,
                  text != NULL ? (int)strcspn(text + 15, "\"") : 0, text != NULL ? text + 15 : "");
-        retry(ensure, "the server refuses to create the stream");
+        retry(ensure, "the server refuses to make the stream so");
         return;
     }
-    look(ensure, false); // at what is there now
+    look(ensure); // at what is there now
 }
 
 static void on_answer(void *ctx, enum rc rc, struct msg *reply)
@@ -198,7 +263,7 @@ static void on_answer(void *ctx, enum rc rc, struct msg *reply)
         abort();
     if (!ensure->leveled)
         on_level(ensure, answer);
-    else if (ensure->creating)
+    else if (ensure->state != LOOKING)
         on_create(ensure, answer);
     else
         on_info(ensure, answer);
@@ -207,6 +272,7 @@ static void on_answer(void *ctx, enum rc rc, struct msg *reply)
 
 static void take_step(struct ensure *ensure)
 {
+    static const char *const verbs[] = {"INFO", "CREATE", "UPDATE"};
     const char *stream = streams[ensure->stream].name;
     char subject[SUBJECT_BYTES];
     struct buf body = {0};
@@ -220,10 +286,12 @@ static void take_step(struct ensure *ensure)
     if (!ensure->leveled)
         (void)snprintf(subject, sizeof subject, "$JS.API.INFO");
     else
-        (void)snprintf(subject, sizeof subject, "$JS.API.STREAM.%s.%s",
-                       ensure->creating ? "CREATE" : "INFO", stream);
-    if (ensure->creating)
+        (void)snprintf(subject, sizeof subject, "$JS.API.STREAM.%s.%s", verbs[ensure->state],
+                       stream);
+    if (ensure->state == CREATING)
         streams[ensure->stream].config(&body, stream, ensure->config.replicas);
+    if (ensure->state == CHANGING)
+        buf_puts(&body, ensure->wanted);
     request.data = body.data;
     request.len = body.len;
     request_send(ensure->requests, &request);

@@ -89,3 +89,80 @@ void version_load(struct store *store, const char *tenant, const Hr__AncestorRef
     memcpy(version->packet_id, ref->packet_id.data, ref->packet_id.len);
     store_load_at(store, tenant, version->packet_id, ref->sequence, arena, on_loaded, version);
 }
+
+// --- the last one --------------------------------------------------------------------------------
+
+struct load_last {
+    struct store *store;
+    const char *tenant;
+    struct arena *arena;
+    Hr__AncestorRef ref; // of the last version before the stub
+    version_last_fn done;
+    void *ctx;
+};
+
+static void on_archived(void *ctx, enum rc rc, Hr__Packet *packet)
+{
+    struct load_last *load = ctx;
+    const struct version_last last = {packet, load->ref.sequence, load->ref.event_id};
+
+    // It was there: that it cannot be found now is not the caller's mistake.
+    if (rc == RC_NOT_FOUND)
+        rc = RC_CORRUPT;
+    load->done(load->ctx, rc, rc == RC_OK ? &last : NULL);
+}
+
+// The change before the one that made the stub. False: the stub does not say.
+static bool name_archived(struct load_last *load, const Hr__PacketRecord *stub)
+{
+    const Hr__Change *before = stub->n_recent >= 2 ? stub->recent[stub->n_recent - 2] : NULL;
+    char *event_id = arena_alloc(load->arena, UUID_TEXT_BYTES);
+    struct uuid id;
+
+    if (before == NULL || before->event_id.len != UUID_BYTES)
+        return false;
+    memcpy(id.bytes, before->event_id.data, UUID_BYTES);
+    uuid_format(event_id, &id);
+    hr__ancestor_ref__init(&load->ref);
+    load->ref.has_packet_id = true;
+    load->ref.packet_id = stub->packet->id;
+    load->ref.has_sequence = true;
+    load->ref.sequence = before->sequence;
+    load->ref.has_event_id = true;
+    load->ref.event_id = text_of(event_id);
+    return true;
+}
+
+static void on_last(void *ctx, enum rc rc, const struct stored *stored)
+{
+    struct load_last *load = ctx;
+    struct version_last last;
+
+    if (rc != RC_OK) {
+        load->done(load->ctx, rc, NULL);
+        return;
+    }
+    if (stored->record->packet->archived_at == NULL) {
+        last = (struct version_last){stored->record->packet, stored->sequence,
+                                     stored->record->event->id};
+        load->done(load->ctx, RC_OK, &last);
+    } else if (name_archived(load, stored->record)) {
+        version_load(load->store, load->tenant, &load->ref, load->arena, on_archived, load);
+    } else {
+        log_error("version.stub", "sequence=%llu", (unsigned long long)stored->sequence);
+        load->done(load->ctx, RC_CORRUPT, NULL);
+    }
+}
+
+void version_load_last(struct store *store, const char *tenant, const char *packet_id,
+                       struct arena *arena, version_last_fn done, void *ctx)
+{
+    struct load_last *load = arena_calloc(arena, 1, sizeof *load);
+
+    load->store = store;
+    load->tenant = tenant;
+    load->arena = arena;
+    load->done = done;
+    load->ctx = ctx;
+    store_load(store, tenant, packet_id, arena, on_last, load);
+}

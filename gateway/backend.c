@@ -69,6 +69,10 @@ static void on_reply(void *ctx, enum rc rc, struct msg *msg)
         pass_on_refusal(call, msg);
         return;
     }
+    if (msg_header_u64(msg, HEADER_STATUS, 200) == 204) {
+        http_respond(call->exchange, 204, NULL, NULL, 0, "", 0);
+        return;
+    }
     rc = wire_unpack(&reply, call->exchange->arena, call->reply, msg_data(msg), msg_len(msg));
     if (rc != RC_OK) {
         http_fail(call->exchange, rc);
@@ -188,7 +192,7 @@ static void dispatch(struct call *call, const char *noun, const char *verb,
                                     .header_count = headers->count,
                                     .data = payload.data,
                                     .len = payload.len,
-                                    .timeout_ms = COMMAND_TIMEOUT_MS,
+                                    .timeout_ms = COMMAND_TIMEOUT_MS + exchange->patience_ms,
                                     .done = on_reply,
                                     .ctx = call};
 

@@ -47,6 +47,7 @@ struct exchange {
     struct caller caller;      // of a route that needs one
     const char *packet_id;     // from the path, normalised; NULL: the route has none
     int64_t start_ns;
+    int64_t patience_ms; // how much longer than usual its command may take; 0 unless a handler says
 };
 
 #endif

@@ -5,7 +5,9 @@
 #include "gateway/backend.h"
 #include "gateway/http.h"
 #include "gateway/routes.h"
+#include "gateway/seqs.h"
 
+#include <assert.h>
 #include <inttypes.h>
 #include <stdio.h>
 
@@ -64,6 +66,8 @@ static void on_loaded(void *ctx, enum rc rc, const struct stored *stored)
         http_fail(exchange, rc);
         return;
     }
+    // Who has seen this version must not be shown an older one by the next list.
+    seqs_raise(exchange->gateway->seqs, exchange->caller.tenant, stored->sequence);
     (void)snprintf(tag, sizeof tag, "\"%" PRIu64 "\"", stored->sequence);
     if (known != NULL && strcmp(known, tag) == 0) {
         const struct header header = {"ETag", tag};
@@ -83,16 +87,57 @@ void packets_get(struct exchange *exchange)
                exchange->arena, on_loaded, exchange);
 }
 
-void packets_update(struct exchange *exchange)
+// The body of a command about the packet in the path.
+static ProtobufCMessage *body_with_id(struct exchange *exchange)
 {
     ProtobufCMessage *body = http_body(exchange);
-    Hr__UpdatePacket *request = (Hr__UpdatePacket *)body;
+    const ProtobufCFieldDescriptor *field;
 
     if (body == NULL)
-        return;
-    request->has_packet_id = true;
-    request->packet_id = text_of(exchange->packet_id);
-    backend_change(exchange, "packet", "update", body);
+        return NULL;
+    field = protobuf_c_message_descriptor_get_field_by_name(body->descriptor, "packet_id");
+    assert(field != NULL && field->type == PROTOBUF_C_TYPE_BYTES);
+    *(protobuf_c_boolean *)((char *)body + field->quantifier_offset) = true;
+    *(Text *)((char *)body + field->offset) = text_of(exchange->packet_id);
+    return body;
+}
+
+static void change(struct exchange *exchange, const char *verb)
+{
+    ProtobufCMessage *body = body_with_id(exchange);
+
+    if (body != NULL)
+        backend_change(exchange, "packet", verb, body);
+}
+
+void packets_update(struct exchange *exchange)
+{
+    change(exchange, "update");
+}
+
+void packets_claim(struct exchange *exchange)
+{
+    change(exchange, "claim");
+}
+
+void packets_heartbeat(struct exchange *exchange)
+{
+    change(exchange, "heartbeat");
+}
+
+void packets_release(struct exchange *exchange)
+{
+    change(exchange, "release");
+}
+
+void packets_decline(struct exchange *exchange)
+{
+    change(exchange, "decline");
+}
+
+void packets_respond(struct exchange *exchange)
+{
+    change(exchange, "respond");
 }
 
 void packets_delete(struct exchange *exchange)
@@ -104,16 +149,16 @@ void packets_delete(struct exchange *exchange)
     backend_change(exchange, "packet", "delete", &request->base);
 }
 
-void packets_claim(struct exchange *exchange)
+void packets_claim_next(struct exchange *exchange)
 {
     ProtobufCMessage *body = http_body(exchange);
-    Hr__ClaimPacket *request = (Hr__ClaimPacket *)body;
+    const Hr__ClaimNext *request = (const Hr__ClaimNext *)body;
 
     if (body == NULL)
         return;
-    request->has_packet_id = true;
-    request->packet_id = text_of(exchange->packet_id);
-    backend_change(exchange, "packet", "claim", body);
+    if (request->has_wait_seconds)
+        exchange->patience_ms = request->wait_seconds * 1000;
+    backend_change(exchange, "packet", "claim-next", body);
 }
 
 void packets_history(struct exchange *exchange)

@@ -1,6 +1,8 @@
 // SHA-256 and byte texts.
 #include "broker/base/digest.h"
 
+#include <assert.h>
+#include <limits.h>
 #include <openssl/crypto.h>
 #include <openssl/evp.h>
 #include <stdlib.h>
@@ -41,6 +43,30 @@ void hex_format(char *text, const uint8_t *data, size_t len)
         *text++ = digits[data[i] & 15];
     }
     *text = '\0';
+}
+
+static int hex_digit(char digit)
+{
+    if (digit >= '0' && digit <= '9')
+        return digit - '0';
+    if (digit >= 'a' && digit <= 'f')
+        return digit - 'a' + 10;
+    return -1;
+}
+
+bool hex_parse(const char *text, size_t text_len, uint8_t *data, size_t len)
+{
+    if (text_len != 2 * len)
+        return false;
+    for (size_t i = 0; i < len; i++) {
+        int high = hex_digit(text[2 * i]);
+        int low = hex_digit(text[2 * i + 1]);
+
+        if (high < 0 || low < 0)
+            return false;
+        data[i] = (uint8_t)(high << 4 | low);
+    }
+    return true;
 }
 
 bool bytes_equal(const void *a, const void *b, size_t len)
@@ -94,5 +120,33 @@ bool base64url_parse(const char *text, size_t text_len, uint8_t *data, size_t ca
     if ((bits & ((1UL << have) - 1)) != 0)
         return false; // bits that no byte carries: two texts would mean the same
     *len = out;
+    return true;
+}
+
+size_t base64_format(char *text, const void *data, size_t len)
+{
+    assert(len <= INT_MAX / 2);
+    return (size_t)EVP_EncodeBlock((unsigned char *)text, data, (int)len);
+}
+
+bool base64_parse(const char *text, size_t text_len, uint8_t *data, size_t *len)
+{
+    size_t padding = 0;
+    int decoded;
+
+    if (text_len % 4 != 0 || text_len > INT_MAX / 2)
+        return false;
+    *len = 0;
+    if (text_len == 0)
+        return true;
+    while (padding < 2 && text[text_len - 1 - padding] == '=')
+        padding++;
+    // It would skip blanks around the text.
+    if (strchr(" \t\r\n\v\f", text[0]) != NULL || text[text_len - 1] <= ' ')
+        return false;
+    decoded = EVP_DecodeBlock(data, (const unsigned char *)text, (int)text_len);
+    if (decoded < 0 || (size_t)decoded < padding)
+        return false;
+    *len = (size_t)decoded - padding;
     return true;
 }

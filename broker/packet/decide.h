@@ -20,6 +20,7 @@ struct decision {
     Text actor;      // "agent:<id>", "system:<cause>"
     Text details;    // a JSON object
     bool unchanged;  // nothing is to be stored: the packet is as the command wants it
+    bool replaces;   // the packet's earlier records may leave the stream with this one
 
     // Made by the function on RC_REFUSED.
     struct problem problem;
@@ -42,6 +43,10 @@ enum rc decide_respond(struct decision *decision, const ProtobufCMessage *respon
 enum rc decide_unanswered(struct decision *decision);
 // decision->ctx: a struct due_spec, see due.h; request is not looked at.
 enum rc decide_due(struct decision *decision, const ProtobufCMessage *request);
+
+// Leaves of a finished packet what finds it again in Postgres. Its time has come, and Postgres has
+// it.
+enum rc decide_archive(struct decision *decision);
 
 // Refuses when digest is not that of what was approved. has_digest false: the caller presents none.
 enum rc decide_subject(struct decision *decision, bool has_digest, Text digest);

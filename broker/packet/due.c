@@ -39,6 +39,8 @@ int64_t due_next(const Hr__Packet *packet, const struct due_spec *spec, unsigned
                     packet->status == HR__STATUS__STATUS_EXPIRED;
 
     *kind = 0;
+    if (packet->archived_at != NULL)
+        return DUE_NEVER;
     if (packet->status == HR__STATUS__STATUS_AWAITING_HUMAN && packet->hitl != NULL) {
         int64_t next_us;
 
@@ -56,6 +58,10 @@ int64_t due_next(const Hr__Packet *packet, const struct due_spec *spec, unsigned
         earlier(&at_us, kind, stamp(packet->metadata->claim_by), DUE_CLAIM_BY);
     if (!finished && (spec->kinds & DUE_TTL) != 0 && spec->ttl_us > 0)
         earlier(&at_us, kind, ttl_end(packet, spec->ttl_us, waits_until_us), DUE_TTL);
+    if ((finished || packet->status == HR__STATUS__STATUS_FAILED) &&
+        (spec->kinds & DUE_ARCHIVE) != 0 && spec->retention_us > 0)
+        earlier(&at_us, kind, wire_timestamp_us(packet->updated_at) + spec->retention_us,
+                DUE_ARCHIVE);
     return at_us;
 }
 
@@ -104,6 +110,8 @@ enum rc decide_due(struct decision *d, const ProtobufCMessage *request)
         d->unchanged = true;
         return RC_OK;
     }
+    if (kind == DUE_ARCHIVE)
+        return decide_archive(d);
     d->packet->updated_at = wire_timestamp(d->arena, d->now_us);
     switch (kind) {
     case DUE_LEASE:

@@ -9,13 +9,15 @@ enum {
     DUE_CLAIM_BY = 1 << 1, // nobody has claimed it
     DUE_HITL = 1 << 2,     // a step, the warning or the time-out of its checkpoint
     DUE_TTL = 1 << 3,      // it is too old
+    DUE_ARCHIVE = 1 << 4,  // finished long ago: it may leave the stream
 };
 
 #define DUE_NEVER INT64_MAX
 
 struct due_spec {
-    unsigned kinds; // those to look at
-    int64_t ttl_us; // 0: packets of this tenant do not grow too old
+    unsigned kinds;       // those to look at
+    int64_t ttl_us;       // 0: packets of this tenant do not grow too old
+    int64_t retention_us; // 0: they stay in the stream for ever
 };
 
 // The earliest of the kinds: when, and *kind. DUE_NEVER: none; *kind is 0 then.

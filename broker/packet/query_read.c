@@ -68,6 +68,21 @@ static void read_timestamp(struct issues *issues, const char *name, const char *
     issue->ctx = issues_reason(issues->arena, error);
 }
 
+static bool read_enum(struct issues *issues, const ProtobufCFieldDescriptor *field,
+                      const char *value, int *result)
+{
+    struct issue *issue;
+    const char *choices;
+
+    if (wire_enum_parse(field->descriptor, value, strlen(value), result))
+        return true;
+    choices = wire_enum_choices(issues->arena, field->descriptor);
+    issue = complain(issues, field->name, value, "enum",
+                     arena_printf(issues->arena, "Input should be %s", choices));
+    issue->ctx = text_of(arena_printf(issues->arena, "{\"expected\":\"%s\"}", choices));
+    return false;
+}
+
 static void read_field(ProtobufCMessage *message, const ProtobufCFieldDescriptor *field,
                        const char *value, struct issues *issues)
 {
@@ -89,6 +104,9 @@ static void read_field(ProtobufCMessage *message, const ProtobufCFieldDescriptor
         if (!*has)
             (void)complain(issues, field->name, value, "int_parsing",
                            "Input should be a valid integer, unable to parse string as an integer");
+        return;
+    case PROTOBUF_C_TYPE_ENUM:
+        *has = read_enum(issues, field, value, place);
         return;
     case PROTOBUF_C_TYPE_BOOL:
         *has = read_bool(value, place);

@@ -12,5 +12,6 @@ enum {
 // argv[0] is what the command is called in its help ("handoffrail serve"). Each returns the exit
 // status of the program, or exits itself after printing its help.
 int serve_main(int argc, char **argv);
+int audit_main(int argc, char **argv);
 
 #endif

@@ -14,6 +14,7 @@ struct command {
 
 static const struct command commands[] = {
     {"serve", "handoffrail serve", "run a whole rail on this machine", serve_main},
+    {"audit", "handoffrail audit", "check the audit log",              audit_main},
 };
 
 #define COMMANDS (sizeof commands / sizeof commands[0])

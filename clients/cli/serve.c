@@ -418,9 +418,12 @@ static enum rc open_fleet(struct serve *serve)
             serve->postgres != NULL ? postgres_url(serve->postgres) : serve->options.postgres_url,
         .port = serve->options.port,
         .json = serve->options.json,
+        .audit_heads = datadir_join(&serve->dir, "audit.heads"),
     };
     enum rc rc = open_admin_key(serve, &fleet.admin_key);
 
+    if (rc == RC_OK)
+        rc = datadir_keys(&serve->dir, "audit.keys", &fleet.audit_keys);
     if (rc != RC_OK)
         return rc;
     memcpy(fleet.copies, serve->options.copies, sizeof fleet.copies);

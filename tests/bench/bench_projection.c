@@ -266,6 +266,8 @@ int main(int argc, char **argv)
     static const struct pg_statement backend_pid = {"backend_pid", "SELECT pg_backend_pid()"};
     size_t batches = argc > 1 ? strtoul(argv[1], NULL, 10) : 200;
     size_t size = argc > 2 ? strtoul(argv[2], NULL, 10) : 1000;
+    static const char key[] = "1 a-key-for-benches-and-for-nothing-else";
+    struct keyring *ring = NULL;
     struct bench *bench = calloc(1, sizeof *bench);
     const struct pg_options options = {
         .conninfo = getenv("HR_POSTGRES_URL"),
@@ -279,6 +281,8 @@ int main(int argc, char **argv)
 
     if (bench == NULL || options.conninfo == NULL || batches == 0 || size == 0)
         fail("reading arguments and HR_POSTGRES_URL");
+    if (keyring_parse(&ring, key, sizeof key - 1, "bench") != RC_OK)
+        fail("reading the key");
     bench->summary_len = argc > 3 ? strtoul(argv[3], NULL, 10) : 1100;
     bench->arena = arena_create(1 << 20);
     for (size_t i = 0; i < OPEN_PACKETS; i++)
@@ -289,7 +293,7 @@ int main(int argc, char **argv)
         fail("opening");
     while (!bench->up)
         uv_run(&bench->loop, UV_RUN_ONCE);
-    bench->projection = projection_create(bench->pg, 0);
+    bench->projection = projection_create(bench->pg, 0, ring);
     finish(bench, projection_load(bench->projection, on_done, bench), "load");
     finish(bench, projection_begin_epoch(bench->projection, 0, 0, "bench", on_done, bench),
            "epoch");
@@ -300,6 +304,7 @@ int main(int argc, char **argv)
     uv_run(&bench->loop, UV_RUN_DEFAULT);
     uv_loop_close(&bench->loop);
     projection_destroy(bench->projection);
+    keyring_close(ring);
     for (size_t i = 0; i < OPEN_PACKETS; i++)
         free(bench->open[i].summary.data);
     arena_destroy(bench->arena);

@@ -14,13 +14,8 @@ import httpx
 import pytest
 from rail import BIN, NOBODY, birth, descendants, enterable_folder, has_ended, wait_until
 
-WORKERS = [
-    "hr-worker-packet-1",
-    "hr-worker-claim-1",
-    "hr-worker-chain-1",
-    "hr-worker-audit-1",
-    "hr-worker-query-1",
-]
+WORKERS = ["hr-worker-packet-1", "hr-worker-claim-1", "hr-worker-chain-1", "hr-worker-hitl-1",
+           "hr-worker-expiry-1", "hr-worker-audit-1", "hr-worker-query-1"]
 EVERYBODY = ["nats-server", "postgres", *WORKERS, "hr-gateway-1"]
 
 
@@ -116,6 +111,8 @@ def test_a_child_gets_no_secret_it_does_not_need(rail):
         "hr-worker-packet-1": {"nats.worker"},
         "hr-worker-claim-1": {"nats.worker"},
         "hr-worker-chain-1": {"nats.worker"},
+        "hr-worker-hitl-1": {"nats.worker"},
+        "hr-worker-expiry-1": {"nats.worker"},
         "hr-worker-audit-1": {"nats.worker", "postgres.handoffrail"},
         "hr-worker-query-1": {"nats.worker", "postgres.handoffrail"},
         "hr-gateway-1": {"nats.gateway"},

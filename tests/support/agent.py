@@ -26,6 +26,11 @@ MESSAGES = {
     "packet.update": (command_pb2.UpdatePacket, packet_pb2.Packet),
     "packet.delete": (command_pb2.PacketRef, packet_pb2.Packet),
     "packet.claim": (command_pb2.ClaimPacket, packet_pb2.Packet),
+    "packet.claim-next": (command_pb2.ClaimNext, packet_pb2.Packet),
+    "packet.heartbeat": (command_pb2.HeartbeatClaim, packet_pb2.Packet),
+    "packet.release": (command_pb2.ReleaseClaim, packet_pb2.Packet),
+    "packet.decline": (command_pb2.DeclinePacket, packet_pb2.Packet),
+    "packet.respond": (command_pb2.RespondPacket, packet_pb2.Packet),
     "packet.list": (command_pb2.ListPackets, command_pb2.PacketPage),
     "packet.chain": (chain_pb2.ChainPacket, packet_pb2.Packet),
     "packet.context": (chain_pb2.GetContext, chain_pb2.OwnPart),
@@ -41,9 +46,10 @@ class Reply:
     def __init__(self, message, verb):
         self.headers = message.headers or {}
         self.data = message.data
-        self.status = int(self.headers.get("Nats-Service-Error-Code", "200"))
+        done = self.headers.get("HR-Status", "200")  # 204: nothing to answer with
+        self.status = int(self.headers.get("Nats-Service-Error-Code", done))
         self.seq = int(self.headers.get("HR-Seq", "0"))
-        self._type = command_pb2.Error if self.status != 200 else MESSAGES[verb][1]
+        self._type = command_pb2.Error if self.status >= 400 else MESSAGES[verb][1]
         assert "HR-Part" not in self.headers
 
     def json(self):

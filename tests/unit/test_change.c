@@ -151,18 +151,19 @@ static enum rc append_row(const char *packet_id, uint64_t expected, const void *
     return RC_OK;
 }
 
-void store_append(struct store *store, const char *tenant, const char *packet_id, uint64_t expected,
-                  const void *data, size_t len, store_appended_fn done, void *ctx)
+void store_append(struct store *store, const struct append *append, store_appended_fn done,
+                  void *ctx)
 {
     enum act act = ACT_STORE;
     enum rc rc;
 
     (void)store;
-    cr_assert_str_eq(tenant, TENANT);
+    cr_assert_str_eq(append->tenant, TENANT);
     if (!fake.rival_acts) {
         cr_assert_lt(fake.append_count, APPENDS_MAX);
         act = fake.acts[fake.append_count];
-        fake.appends[fake.append_count++] = (struct call){expected, copy_of(data, len), len};
+        fake.appends[fake.append_count++] =
+            (struct call){append->expected, copy_of(append->data, append->len), append->len};
     }
     if (act == ACT_RIVAL) {
         fake.rival_acts = true;
@@ -173,7 +174,7 @@ void store_append(struct store *store, const char *tenant, const char *packet_id
         done(ctx, act == ACT_DROP ? RC_TIMEOUT : fake.fail_rc, 0);
         return;
     }
-    rc = append_row(packet_id, expected, data, len);
+    rc = append_row(append->packet_id, append->expected, append->data, append->len);
     if (act == ACT_LOSE_ANSWER)
         rc = RC_TIMEOUT;
     done(ctx, rc, rc == RC_OK ? fake.row_count : 0);

@@ -6,6 +6,7 @@
 #include "workers/audit/batch.h"
 
 #include "broker/base/timestamp.h"
+#include "broker/packet/seal.h"
 #include "workers/sql/column.h"
 
 #include <assert.h>
@@ -17,8 +18,8 @@
 #define LATEST_AHEAD_US (40 * 86400000000LL)
 
 static const enum pg_type event_types[EVENT_COLUMNS] = {
-    PG_INT8, PG_TIMESTAMPTZ, PG_UUID, PG_UUID, PG_TEXT,
-    PG_TEXT, PG_TEXT,        PG_TEXT, PG_TEXT, PG_BYTEA,
+    PG_INT8, PG_TIMESTAMPTZ, PG_UUID,  PG_UUID, PG_TEXT, PG_TEXT, PG_TEXT,
+    PG_TEXT, PG_TEXT,        PG_BYTEA, PG_INT8, PG_INT8, PG_INT8, PG_BYTEA,
 };
 
 static const enum pg_type packet_types[PACKET_COLUMNS] = {
@@ -95,27 +96,88 @@ static struct pg_param key_of(struct batch *batch, Text text)
     return column_key(batch->arena, text.data, text.len);
 }
 
+// What a row of the audit log says, beside its place.
+struct entry {
+    struct uuid event_id;
+    struct uuid packet_id;
+    Text type;
+    Text actor;
+    Text key_id;
+    Text details;
+    Text record;
+    int part;
+};
+
+static void append_entry(struct batch *batch, const struct projection_item *item, int64_t at_us,
+                         const struct entry *entry)
+{
+    struct pg_array *columns = batch->events;
+
+    pg_array_append(&columns[EVENT_SEQ], pg_int8((int64_t)item->sequence));
+    pg_array_append(&columns[EVENT_AT], pg_timestamptz(at_us));
+    pg_array_append(&columns[EVENT_ID], pg_uuid(&entry->event_id));
+    pg_array_append(&columns[EVENT_PACKET_ID], pg_uuid(&entry->packet_id));
+    pg_array_append(&columns[EVENT_TENANT], key_of(batch, item->tenant));
+    pg_array_append(&columns[EVENT_TYPE], key_of(batch, entry->type));
+    pg_array_append(&columns[EVENT_ACTOR], key_of(batch, entry->actor));
+    pg_array_append(&columns[EVENT_KEY_ID], key_of(batch, entry->key_id));
+    pg_array_append(&columns[EVENT_DETAILS],
+                    column_text(batch->arena, entry->details.data, entry->details.len));
+    pg_array_append(&columns[EVENT_RECORD], pg_bytea(entry->record.data, entry->record.len));
+    pg_array_append(&columns[EVENT_PART], pg_int8(entry->part));
+}
+
+// A packet that was made as a follow-up is an event of its parent too: the parent is not changed by
+// it, so no record of its own says so.
+static bool is_chained(const Hr__PacketRecord *record, struct uuid *parent_id)
+{
+    const Hr__Packet *packet = record->packet;
+
+    return text_is(record->event->type, "created") && packet->lineage != NULL &&
+           packet->has_parent_packet_id &&
+           uuid_parse((const char *)packet->parent_packet_id.data, packet->parent_packet_id.len,
+                      parent_id) == NULL;
+}
+
+static void add_chained(struct batch *batch, const struct projection_item *item,
+                        const struct reading *reading, const struct entry *created)
+{
+    struct entry chained = *created;
+    char child_id[UUID_TEXT_BYTES];
+
+    if (!is_chained(item->record, &chained.packet_id))
+        return;
+    uuid_format(child_id, &reading->packet_id);
+    chained.event_id = seal_derived_id(&reading->event_id, "chained");
+    chained.type = text_of("chained");
+    chained.details = text_of(arena_printf(batch->arena, "{\"child_packet_id\":\"%s\"}", child_id));
+    chained.record = (Text){0, NULL};
+    chained.part = 1;
+    append_entry(batch, item, reading->at_us, &chained);
+}
+
 static void add_event(struct batch *batch, const struct projection_item *item,
                       const struct reading *reading)
 {
     const Hr__Event *event = reading->readable ? item->record->event : NULL;
-    const Text none = {0, NULL};
-    Text details = text_of("{}");
-    struct pg_array *column = batch->events;
+    struct entry entry = {
+        .event_id = reading->event_id,
+        .packet_id = reading->packet_id,
+        .type = text_of("unreadable"),
+        .details = text_of("{}"),
+        .record = item->data,
+    };
 
+    if (event != NULL) {
+        entry.type = event->type;
+        entry.actor = event->actor;
+        entry.key_id = event->key_id;
+    }
     if (event != NULL && event->details != NULL && event->details->text.len > 0)
-        details = event->details->text;
-    pg_array_append(column++, pg_int8((int64_t)item->sequence));
-    pg_array_append(column++, pg_timestamptz(reading->at_us));
-    pg_array_append(column++, pg_uuid(&reading->event_id));
-    pg_array_append(column++, pg_uuid(&reading->packet_id));
-    pg_array_append(column++, key_of(batch, item->tenant));
-    pg_array_append(column++, key_of(batch, event != NULL ? event->type : text_of("unreadable")));
-    pg_array_append(column++, key_of(batch, event != NULL ? event->actor : none));
-    pg_array_append(column++, key_of(batch, event != NULL ? event->key_id : none));
-    pg_array_append(column++, column_text(batch->arena, details.data, details.len));
-    pg_array_append(column++, pg_bytea(item->data.data, item->data.len));
-    assert(column == batch->events + EVENT_COLUMNS);
+        entry.details = event->details->text;
+    append_entry(batch, item, reading->at_us, &entry);
+    if (event != NULL)
+        add_chained(batch, item, reading, &entry);
     note_month(batch, reading->at_us);
 }
 
@@ -216,6 +278,12 @@ static bool seen_before(struct seen *seen, size_t item)
     return false;
 }
 
+// What a packet leaves behind in the stream; the packet as it is, is in the table already.
+static bool is_stub(const struct projection_item *item)
+{
+    return item->record->packet->archived_at != NULL;
+}
+
 void batch_fill(struct batch *batch, const struct projection_item *items, size_t count)
 {
     struct reading *readings;
@@ -242,7 +310,7 @@ void batch_fill(struct batch *batch, const struct projection_item *items, size_t
     seen.mask = slots - 1;
     seen.slots = arena_calloc(batch->arena, slots, sizeof *seen.slots);
     for (size_t i = count; i-- > 0;) {
-        if (readings[i].readable && !seen_before(&seen, i))
+        if (readings[i].readable && !is_stub(&items[i]) && !seen_before(&seen, i))
             add_packet(batch, &items[i], &readings[i]);
     }
     batch->last_seq = items[count - 1].sequence;

@@ -4,13 +4,31 @@
 
 #include "workers/audit/projection.h"
 
-#define EVENT_COLUMNS 10
+// In the order of the statement in projection.c.
+enum event_column {
+    EVENT_SEQ,
+    EVENT_AT,
+    EVENT_ID,
+    EVENT_PACKET_ID,
+    EVENT_TENANT,
+    EVENT_TYPE,
+    EVENT_ACTOR,
+    EVENT_KEY_ID,
+    EVENT_DETAILS,
+    EVENT_RECORD,
+    EVENT_PART,
+    EVENT_NUMBER, // this one and those behind it are chains.c's
+    EVENT_MAC_KEY,
+    EVENT_MAC,
+    EVENT_COLUMNS,
+};
+
 #define PACKET_COLUMNS 11
 #define BATCH_MONTHS 8
 
 struct batch {
     struct arena *arena;
-    struct pg_array events[EVENT_COLUMNS];   // in the order of the statement in projection.c
+    struct pg_array events[EVENT_COLUMNS];   // a row per record, and those derived from it
     struct pg_array packets[PACKET_COLUMNS]; // only the newest record of each packet
     uint64_t last_seq;
     struct uuid last_event_id;
@@ -21,7 +39,7 @@ struct batch {
 void batch_init(struct batch *batch);
 void batch_fini(struct batch *batch);
 
-// Replaces what it held. count is at least 1.
+// Replaces what it held. count is at least 1. Nothing of items is needed any more when it returns.
 void batch_fill(struct batch *batch, const struct projection_item *items, size_t count);
 
 #endif

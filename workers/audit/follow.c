@@ -19,6 +19,7 @@
 #include "broker/consume.h"
 #include "broker/metrics.h"
 #include "broker/subjects.h"
+#include "workers/audit/announce.h"
 #include "workers/audit/origin.h"
 #include "workers/sql/migrate.h"
 
@@ -52,6 +53,7 @@ struct follower {
     const char *postgres_url;
     struct pg *pg;
     struct projection *projection;
+    struct announcer *announcer;
     struct origin_check *check; // under way, or NULL
     struct consumer *consumer;  // NULL unless FOLLOWING
     struct consumer_config config;
@@ -59,6 +61,7 @@ struct follower {
     char filter[SUBJECT_BYTES];
     unsigned shard;
     uv_timer_t timer;  // the next try, or the next check
+    uv_timer_t heads;  // the next round of signed heads
     uv_timer_t linger; // runs while the pile is left to grow
     uv_work_t migration;
     enum rc migration_rc;
@@ -399,40 +402,66 @@ static void on_pg_state(void *ctx, bool up)
     step(ctx, up ? MIGRATING : AWAY);
 }
 
-enum rc follow_open(struct follower **out, struct run *run, const char *postgres_url,
-                    unsigned shard)
-{
-    struct follower *follower = calloc(1, sizeof *follower);
-    struct pg_options options = {
-        .conninfo = postgres_url,
-        .application = run_name(run),
-        .session = PROJECTION_SESSION,
-        .connections = 1,
-        .timeout_ms = WRITE_TIMEOUT_MS,
-        .on_state = on_pg_state,
-        .ctx = follower,
-    };
-    enum rc rc;
+// --- heads ---------------------------------------------------------------------------------------
 
-    if (follower == NULL)
-        abort();
-    rc = pg_open(&follower->pg, run_loop(run), &options);
-    if (rc != RC_OK) {
-        free(follower);
-        return rc;
+// Only one process has the shard, and that one tells.
+static void tell_heads(struct follower *follower)
+{
+    if (!follower->closing && follower->state == FOLLOWING)
+        announce_heads(follower->announcer);
+}
+
+static void on_heads(uv_timer_t *timer)
+{
+    tell_heads(timer->data);
+}
+
+void follow_drain(struct follower *follower)
+{
+    tell_heads(follower);
+}
+
+bool follow_is_busy(const struct follower *follower)
+{
+    return announce_is_busy(follower->announcer);
+}
+
+// --- opening and closing -------------------------------------------------------------------------
+
+static void open_timers(struct follower *follower, int64_t heads_seconds)
+{
+    uv_loop_t *loop = run_loop(follower->run);
+    uv_timer_t *timers[] = {&follower->timer, &follower->linger, &follower->heads};
+    uint64_t heads_ms = (uint64_t)heads_seconds * 1000;
+
+    for (size_t i = 0; i < sizeof timers / sizeof timers[0]; i++) {
+        uv_timer_init(loop, timers[i]);
+        timers[i]->data = follower;
+        follower->open_timers++;
     }
-    follower->run = run;
-    follower->postgres_url = postgres_url;
-    follower->shard = shard;
-    follower->projection = projection_create(follower->pg, (int32_t)shard);
+    uv_timer_start(&follower->heads, on_heads, heads_ms, heads_ms);
+}
+
+static void open_parts(struct follower *follower, const struct follow_config *config)
+{
+    const struct announce_config announce = {
+        .run = config->run,
+        .pg = follower->pg,
+        .ring = config->ring,
+        .shard = config->shard,
+        .file = config->heads_file,
+    };
+
+    follower->projection = projection_create(follower->pg, (int32_t)config->shard, config->ring);
+    follower->announcer = announce_create(&announce);
     follower->piles[0].arena = arena_create(ARENA_BYTES);
     follower->piles[1].arena = arena_create(ARENA_BYTES);
     follower->filling = &follower->piles[0];
     follower->draining = &follower->piles[1];
-    subject_stream(follower->stream, shard);
-    subject_packets(follower->filter, shard);
+    subject_stream(follower->stream, config->shard);
+    subject_packets(follower->filter, config->shard);
     follower->config = (struct consumer_config){
-        .inbox = run_name(run),
+        .inbox = run_name(config->run),
         .stream = follower->stream,
         .filter = follower->filter,
         .durable = "audit",
@@ -447,11 +476,34 @@ enum rc follow_open(struct follower **out, struct run *run, const char *postgres
     follower->pending =
         metric_create(METRIC_GAUGE, "handoffrail_audit_pending",
                       "Records of the stream that are still to be stored", "", NULL, 0);
-    uv_timer_init(run_loop(run), &follower->timer);
-    follower->timer.data = follower;
-    uv_timer_init(run_loop(run), &follower->linger);
-    follower->linger.data = follower;
-    follower->open_timers = 2;
+}
+
+enum rc follow_open(struct follower **out, const struct follow_config *config)
+{
+    struct follower *follower = calloc(1, sizeof *follower);
+    struct pg_options options = {
+        .conninfo = config->postgres_url,
+        .application = run_name(config->run),
+        .session = PROJECTION_SESSION,
+        .connections = 1,
+        .timeout_ms = WRITE_TIMEOUT_MS,
+        .on_state = on_pg_state,
+        .ctx = follower,
+    };
+    enum rc rc;
+
+    if (follower == NULL)
+        abort();
+    rc = pg_open(&follower->pg, run_loop(config->run), &options);
+    if (rc != RC_OK) {
+        free(follower);
+        return rc;
+    }
+    follower->run = config->run;
+    follower->postgres_url = config->postgres_url;
+    follower->shard = config->shard;
+    open_parts(follower, config);
+    open_timers(follower, config->heads_seconds);
     *out = follower;
     return RC_OK;
 }
@@ -472,10 +524,12 @@ void follow_close(struct follower *follower)
     follower->closing = true;
     pg_close(follower->pg, NULL, NULL);
     projection_destroy(follower->projection);
+    announce_destroy(follower->announcer);
     if (follower->migrating)
         (void)uv_cancel((uv_req_t *)&follower->migration); // either way on_migrated is called
     uv_close((uv_handle_t *)&follower->timer, on_timer_closed);
     uv_close((uv_handle_t *)&follower->linger, on_timer_closed);
+    uv_close((uv_handle_t *)&follower->heads, on_timer_closed);
 }
 
 bool follow_is_ready(const struct follower *follower, const char **reason)

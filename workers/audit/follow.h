@@ -3,16 +3,31 @@
 #ifndef WORKERS_AUDIT_FOLLOW_H
 #define WORKERS_AUDIT_FOLLOW_H
 
+#include "broker/base/keyring.h"
 #include "broker/run.h"
 
 #include <stdbool.h>
 
 struct follower;
 
-// Starts and keeps trying: no server has to be there. postgres_url must outlive it.
+struct follow_config {
+    struct run *run;
+    const char *postgres_url;
+    unsigned shard;
+    const struct keyring *ring; // seals the rows
+    const char *heads_file;     // NULL: none
+    int64_t heads_seconds;      // between two rounds of signed heads
+};
+
+// Starts and keeps trying: no server has to be there. What config points to must outlive it.
 // RC_CONFIG: postgres_url cannot be read.
-enum rc follow_open(struct follower **follower, struct run *run, const char *postgres_url,
-                    unsigned shard) MUST_CHECK;
+enum rc follow_open(struct follower **follower, const struct follow_config *config) MUST_CHECK;
+
+// The end is near: publishes the heads of what has moved since the last round.
+void follow_drain(struct follower *follower);
+
+// Something that a drain should wait for?
+bool follow_is_busy(const struct follower *follower);
 
 // What was not committed is delivered again to the next one. NULL is allowed.
 void follow_close(struct follower *follower);

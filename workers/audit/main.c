@@ -1,6 +1,8 @@
 // audit: writes every record of the stream into Postgres, in order, exactly once.
 //   takes   hr.v1.packet.<shard>.>, stream HR_PACKETS_<shard>
-//   writes  tables packet_events, packets, projector: deploy/sql, which it also applies
+//   writes  tables packet_events, packets, projector, audit_chains: deploy/sql, which it also
+//   applies;
+//           hr.v1.audit.head.<tenant>, stream HR_AUDIT_HEADS: signed heads of the sealed log
 //   promises that nothing is missing: while Postgres is away it keeps its place and catches up
 //   later
 
@@ -13,6 +15,10 @@
 
 struct app {
     const char *postgres_url;
+    const char *key_file;
+    const char *heads_file;
+    int64_t heads_seconds;
+    struct keyring *ring;
     struct follower *follower;
     struct service_config config;
     struct service *service; // answers pings, and shows the worker to service discovery
@@ -20,6 +26,14 @@ struct app {
 
 static const struct cfg_key keys[] = {
     CFG_STR(struct app, postgres_url, "HR_POSTGRES_URL", NULL, "Postgres, as libpq reads it"),
+    CFG_STR(struct app, key_file, "HR_AUDIT_KEY_FILE", NULL,
+            "file with the numbered keys that seal the log: a number, a blank and 32 or more "
+            "characters a line; the highest number is used"),
+    CFG_STR(struct app, heads_file, "HR_AUDIT_HEADS_FILE", "",
+            "file that every signed head is appended to as well; keep it where who can write to "
+            "Postgres cannot"),
+    CFG_I64(struct app, heads_seconds, "HR_AUDIT_HEADS_SECONDS", "60", 1, 86400,
+            "between two rounds of signed heads"),
     CFG_END,
 };
 
@@ -31,10 +45,21 @@ static bool is_ready(void *ctx, const char **reason)
 static enum rc on_open(void *ctx, struct run *run)
 {
     struct app *app = ctx;
-    enum rc rc;
+    const bool has_file = *app->heads_file != '\0';
+    enum rc rc = keyring_open(&app->ring, app->key_file);
 
     static_assert(SHARD_COUNT == 1, "one follower per shard");
-    rc = follow_open(&app->follower, run, app->postgres_url, 0);
+    if (rc == RC_OK) {
+        const struct follow_config config = {
+            .run = run,
+            .postgres_url = app->postgres_url,
+            .ring = app->ring,
+            .heads_file = has_file ? app->heads_file : NULL,
+            .heads_seconds = app->heads_seconds,
+        };
+
+        rc = follow_open(&app->follower, &config);
+    }
     if (rc != RC_OK)
         return rc;
     app->config = (struct service_config){
@@ -46,12 +71,23 @@ static enum rc on_open(void *ctx, struct run *run)
     return service_open(&app->service, run_conn(run), &app->config);
 }
 
+static void on_drain(void *ctx)
+{
+    follow_drain(((struct app *)ctx)->follower);
+}
+
+static size_t on_in_hand(void *ctx)
+{
+    return follow_is_busy(((struct app *)ctx)->follower) ? 1 : 0;
+}
+
 static void on_close(void *ctx) // also runs when on_open() failed
 {
     struct app *app = ctx;
 
     service_close(app->service);
     follow_close(app->follower);
+    keyring_close(app->ring);
 }
 
 int main(int argc, char **argv)
@@ -64,6 +100,8 @@ int main(int argc, char **argv)
         .open = on_open,
         .close = on_close,
         .ready = is_ready,
+        .drain = on_drain,
+        .in_hand = on_in_hand,
     };
     struct app app = {0};
 

@@ -4,6 +4,7 @@
 #include "broker/base/log.h"
 #include "broker/base/timestamp.h"
 #include "workers/audit/batch.h"
+#include "workers/audit/chains.h"
 
 #include <assert.h>
 #include <inttypes.h>
@@ -21,6 +22,8 @@ struct projection {
     struct projection_place place;
     struct projection_place next; // where the operation under way leads
     struct batch batch;
+    struct chains *chains;    // owned
+    struct pg_array missing;  // tenants of the batch whose chains have to be read first
     int months[MONTHS_KNOWN]; // whose partitions were made; beyond that they are asked for again
     size_t month_count;
     size_t new_month_count; // of batch.months, moved to the front: made by the write under way
@@ -48,7 +51,8 @@ static const struct pg_statement begin_epoch_statement = {
 
 static const struct pg_statement event_at_statement = {
     "projector_event_at",
-    "SELECT event_id FROM packet_events WHERE shard = $1 AND seq = $2 ORDER BY epoch DESC LIMIT 1",
+    "SELECT event_id FROM packet_events WHERE shard = $1 AND seq = $2 AND part = 0"
+    " ORDER BY epoch DESC LIMIT 1",
 };
 
 static const struct pg_statement notify_statement = {
@@ -56,12 +60,16 @@ static const struct pg_statement notify_statement = {
     "SELECT pg_notify('" PROJECTION_CHANNEL "', $1)",
 };
 
-// A write is these, in this order. The first keeps every other writer out until the commit; from
-// then on last_seq cannot move, and the others leave out what is not behind it. When the epoch is
-// not ours any more there is no such row, nothing is behind nothing, and nothing is written.
+static const struct pg_statement chains_statement = {
+    "projector_chains",
+    "SELECT " CHAINS_COLUMNS " FROM audit_chains WHERE shard = $1 AND tenant = ANY($2)",
+};
+
+// A write is these, in this order. The first keeps every other writer out until the commit, and
+// refuses everything unless the place and the chains are where this writer takes them to be.
 static const struct pg_statement guard_statement = {
     "projector_guard",
-    "SELECT last_seq FROM projector WHERE shard = $1 AND epoch = $2 FOR UPDATE",
+    "SELECT projector_guard($1, $2, $3, $4, $5, $6)",
 };
 
 static const struct pg_statement months_statement = {
@@ -74,14 +82,23 @@ static const struct pg_statement events_statement = {
     "projector_events",
     "WITH stored AS ("
     "INSERT INTO packet_events (shard, epoch, seq, at, event_id, packet_id, tenant, type, actor,"
-    " key_id, details, record)"
-    " SELECT $1, $2, u.* FROM unnest($3, $4, $5, $6, $7, $8, $9, $10, $11, $12)"
-    " AS u (seq, at, event_id, packet_id, tenant, type, actor, key_id, details, record)"
-    " WHERE u.seq > (SELECT last_seq FROM projector WHERE shard = $1 AND epoch = $2)"
+    " key_id, details, record, part, number, mac_key, mac)"
+    " SELECT $1, $2, u.* FROM unnest($3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15,"
+    " $16) AS u (seq, at, event_id, packet_id, tenant, type, actor, key_id, details, record, part,"
+    " number, mac_key, mac)"
     " RETURNING tenant, type)"
     " INSERT INTO event_counts AS c (tenant, type, shard, n)"
     " SELECT tenant, type, $1, count(*) FROM stored GROUP BY tenant, type"
     " ON CONFLICT (tenant, type, shard) DO UPDATE SET n = c.n + excluded.n",
+};
+
+static const struct pg_statement moved_statement = {
+    "projector_chains_moved",
+    "INSERT INTO audit_chains AS c (shard, epoch, tenant, number, seq, part, mac_key, mac)"
+    " SELECT $1, $2, u.* FROM unnest($3, $4, $5, $6, $7, $8)"
+    " AS u (tenant, number, seq, part, mac_key, mac)"
+    " ON CONFLICT (tenant, shard) DO UPDATE SET epoch = excluded.epoch, number = excluded.number,"
+    " seq = excluded.seq, part = excluded.part, mac_key = excluded.mac_key, mac = excluded.mac",
 };
 
 // The counts move by what the packets are now, less what they were. No part of a statement sees
@@ -91,8 +108,7 @@ static const struct pg_statement packets_statement = {
     "WITH incoming AS (SELECT u.*"
     " FROM unnest($3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)"
     " AS u (seq, created_at, updated_at, id, tenant, status, priority, source_agent, target_agent,"
-    " tags, packet)"
-    " WHERE u.seq > (SELECT last_seq FROM projector WHERE shard = $1 AND epoch = $2)),"
+    " tags, packet)),"
     " earlier AS (SELECT p.tenant, p.status FROM incoming i"
     " JOIN packets p ON p.tenant = i.tenant AND p.id = i.id"
     " WHERE (p.epoch, p.seq) < ($2, i.seq)),"
@@ -119,12 +135,21 @@ static const struct pg_statement packets_statement = {
 static const struct pg_statement advance_statement = {
     "projector_advance",
     "UPDATE projector SET last_seq = $3, last_event_id = $4, updated_at = now()"
-    " WHERE shard = $1 AND epoch = $2 AND last_seq < $3",
+    " WHERE shard = $1 AND epoch = $2",
 };
 
-enum { STEP_GUARD, STEP_MONTHS, STEP_EVENTS, STEP_PACKETS, STEP_ADVANCE, STEP_NOTIFY, STEPS };
+enum {
+    STEP_GUARD,
+    STEP_MONTHS,
+    STEP_EVENTS,
+    STEP_MOVED,
+    STEP_PACKETS,
+    STEP_ADVANCE,
+    STEP_NOTIFY,
+    STEPS
+};
 
-struct projection *projection_create(struct pg *pg, int32_t shard)
+struct projection *projection_create(struct pg *pg, int32_t shard, const struct keyring *ring)
 {
     struct projection *projection = calloc(1, sizeof *projection);
 
@@ -133,6 +158,8 @@ struct projection *projection_create(struct pg *pg, int32_t shard)
     projection->pg = pg;
     projection->shard = shard;
     batch_init(&projection->batch);
+    projection->chains = chains_create(ring, shard);
+    pg_array_init(&projection->missing, PG_TEXT);
     return projection;
 }
 
@@ -141,6 +168,8 @@ void projection_destroy(struct projection *projection)
     if (projection == NULL)
         return;
     batch_fini(&projection->batch);
+    chains_destroy(projection->chains);
+    pg_array_fini(&projection->missing);
     free(projection);
 }
 
@@ -204,6 +233,7 @@ static void on_loaded(void *ctx, enum rc rc, const struct pg_result *const *resu
 {
     struct projection *projection = ctx;
 
+    chains_forget(projection->chains);
     if (rc == RC_OK)
         take_place(projection, results[0]);
     finish(projection, rc);
@@ -312,84 +342,177 @@ static void collect_months(struct projection *projection, struct pg_array *month
     projection->new_month_count = count;
 }
 
+// --- writing -------------------------------------------------------------------------------------
+
 static void on_written(void *ctx, enum rc rc, const struct pg_result *const *results)
 {
     struct projection *projection = ctx;
 
-    if (rc == RC_OK && pg_rows(results[STEP_GUARD]) == 0)
-        rc = RC_CONFLICT;
+    (void)results;
     if (rc == RC_OK) {
         for (size_t i = 0; i < projection->new_month_count; i++) {
             if (projection->month_count < MONTHS_KNOWN)
                 projection->months[projection->month_count++] = projection->batch.months[i];
         }
-        // Another writer may be further: then the place was, and stays, behind this batch.
-        if (pg_affected(results[STEP_ADVANCE]) == 1)
-            projection->place = projection->next;
+        chains_commit(projection->chains);
+        projection->place = projection->next;
+    } else {
+        chains_forget(projection->chains);
     }
     finish(projection, rc);
 }
 
-// The arrays behind the first two parameters, shard and epoch.
-static enum rc columns(struct pg_param *params, const struct projection *projection,
-                       struct pg_array *arrays, size_t count)
+// The arrays as parameters.
+static enum rc columns(struct pg_param *params, struct pg_array *arrays, size_t count)
 {
-    params[0] = pg_int4(projection->shard);
-    params[1] = pg_int4(projection->place.epoch);
-    for (size_t i = 0; i < count; i++) {
-        enum rc rc = pg_array_param(&arrays[i], &params[2 + i]);
+    enum rc rc = RC_OK;
 
-        if (rc != RC_OK)
-            return rc;
+    for (size_t i = 0; i < count && rc == RC_OK; i++)
+        rc = pg_array_param(&arrays[i], &params[i]);
+    return rc;
+}
+
+#define OWN 2 // the first parameters: shard and epoch
+
+// The parameters of a write.
+struct write {
+    struct pg_param guard[OWN + 1 + 3];
+    struct pg_param months;
+    struct pg_param events[OWN + EVENT_COLUMNS];
+    struct pg_param moved[OWN + MOVED_COLUMNS]; // the two old columns are the guard's
+    struct pg_param packets[OWN + PACKET_COLUMNS];
+    struct pg_param advance[OWN + 2];
+    struct pg_param payload;
+    char text[PAYLOAD_BYTES];
+};
+
+static enum rc fill_write(struct write *write, struct projection *projection,
+                          struct pg_array *months)
+{
+    const struct projection_place *place = &projection->place;
+    const struct projection_place *next = &projection->next;
+    const struct pg_param own[OWN] = {pg_int4(projection->shard), pg_int4(place->epoch)};
+    const struct pg_array *sealed =
+        chains_seal(projection->chains, &projection->batch, place->epoch);
+    struct pg_array chains[MOVED_COLUMNS]; // headers are written into the shared bytes
+    struct pg_param *own_places[] = {write->guard, write->events, write->moved, write->packets,
+                                     write->advance};
+    enum rc rc;
+
+    memcpy(chains, sealed, sizeof chains);
+    for (size_t i = 0; i < sizeof own_places / sizeof own_places[0]; i++)
+        memcpy(own_places[i], own, sizeof own);
+    write->guard[OWN] = pg_int8((int64_t)place->last_seq);
+    write->advance[OWN] = pg_int8((int64_t)next->last_seq);
+    write->advance[OWN + 1] = pg_uuid(&next->last_event_id);
+    write->payload = payload_of(write->text, projection->shard, place->epoch, next->last_seq);
+    rc = columns(write->guard + OWN + 1, chains, 3); // tenants, old numbers, old macs
+    if (rc == RC_OK)
+        rc = columns(write->moved + OWN, chains, 1);
+    if (rc == RC_OK)
+        rc = columns(write->moved + OWN + 1, chains + MOVED_NUMBER, MOVED_COLUMNS - MOVED_NUMBER);
+    if (rc == RC_OK)
+        rc = columns(write->events + OWN, projection->batch.events, EVENT_COLUMNS);
+    if (rc == RC_OK)
+        rc = columns(write->packets + OWN, projection->batch.packets, PACKET_COLUMNS);
+    if (rc == RC_OK)
+        rc = columns(&write->months, months, 1);
+    return rc;
+}
+
+static enum rc send_write(struct projection *projection)
+{
+    struct pg_array months;
+    struct write write;
+    enum rc rc;
+
+    pg_array_init(&months, PG_INT8);
+    collect_months(projection, &months);
+    rc = fill_write(&write, projection, &months);
+    if (rc == RC_OK) {
+        const struct pg_step steps[STEPS] = {
+            [STEP_GUARD] = {&guard_statement,   write.guard,    OWN + 1 + 3            },
+            [STEP_MONTHS] = {&months_statement,  &write.months,  1                      },
+            [STEP_EVENTS] = {&events_statement,  write.events,   OWN + EVENT_COLUMNS    },
+            [STEP_MOVED] = {&moved_statement,   write.moved,    OWN + MOVED_COLUMNS - 2},
+            [STEP_PACKETS] = {&packets_statement, write.packets,  OWN + PACKET_COLUMNS   },
+            [STEP_ADVANCE] = {&advance_statement, write.advance,  OWN + 2                },
+            [STEP_NOTIFY] = {&notify_statement,  &write.payload, 1                      },
+        };
+
+        rc = pg_run(projection->pg, PG_WRITE, steps, STEPS, on_written, projection);
     }
-    return RC_OK;
+    if (rc != RC_OK)
+        chains_forget(projection->chains);
+    pg_array_fini(&months);
+    return rc;
+}
+
+static void on_chains(void *ctx, enum rc rc, const struct pg_result *const *results)
+{
+    struct projection *projection = ctx;
+
+    if (rc == RC_OK) {
+        chains_learn(projection->chains, &projection->missing, results[0]);
+        rc = send_write(projection);
+    }
+    if (rc != RC_OK)
+        finish(projection, rc);
+}
+
+static enum rc read_chains(struct projection *projection)
+{
+    struct pg_param params[] = {pg_int4(projection->shard), pg_null(PG_TEXT)};
+    enum rc rc = pg_array_param(&projection->missing, &params[1]);
+
+    if (rc != RC_OK)
+        return rc;
+    return pg_query(projection->pg, &chains_statement, params, 2, on_chains, projection);
+}
+
+static void on_known(void *ctx, enum rc rc, const struct pg_result *const *results)
+{
+    struct projection *projection = ctx;
+
+    if (rc == RC_OK &&
+        (pg_rows(results[0]) == 0 || pg_get_int(results[0], 0, 0) != projection->place.epoch))
+        rc = RC_CONFLICT;
+    finish(projection, rc);
+}
+
+// A batch that is stored already: only whether the epoch is still ours is of interest.
+static enum rc check_epoch(struct projection *projection)
+{
+    const struct pg_param shard = pg_int4(projection->shard);
+
+    return pg_query(projection->pg, &load_statement, &shard, 1, on_known, projection);
 }
 
 enum rc projection_write(struct projection *projection, const struct projection_item *items,
                          size_t count, projection_done done, void *ctx)
 {
     struct batch *batch = &projection->batch;
-    struct pg_param events[2 + EVENT_COLUMNS];
-    struct pg_param packets[2 + PACKET_COLUMNS];
-    struct pg_param advance[4];
-    struct pg_param month_param;
-    struct pg_param payload;
-    struct pg_array months;
-    char text[PAYLOAD_BYTES];
+    struct pg_param params[EVENT_NUMBER];
     enum rc rc;
 
     assert(!projection->busy && projection->place.epoch > 0);
+    while (count > 0 && items->sequence <= projection->place.last_seq) {
+        items++;
+        count--;
+    }
+    begin(projection, done, ctx);
+    if (count == 0)
+        return started(projection, check_epoch(projection));
     batch_fill(batch, items, count);
-    pg_array_init(&months, PG_INT8);
-    collect_months(projection, &months);
     projection->next = projection->place;
     projection->next.last_seq = batch->last_seq;
     projection->next.last_event_id = batch->last_event_id;
     projection->next.has_event = true;
-
-    rc = columns(events, projection, batch->events, EVENT_COLUMNS);
-    if (rc == RC_OK)
-        rc = columns(packets, projection, batch->packets, PACKET_COLUMNS);
-    if (rc == RC_OK)
-        rc = pg_array_param(&months, &month_param);
-    if (rc == RC_OK) {
-        payload = payload_of(text, projection->shard, projection->place.epoch, batch->last_seq);
-        memcpy(advance, events, 2 * sizeof advance[0]);
-        advance[2] = pg_int8((int64_t)batch->last_seq);
-        advance[3] = pg_uuid(&batch->last_event_id);
-
-        const struct pg_step steps[STEPS] = {
-            [STEP_GUARD] = {&guard_statement,   events,       2                 },
-            [STEP_MONTHS] = {&months_statement,  &month_param, 1                 },
-            [STEP_EVENTS] = {&events_statement,  events,       2 + EVENT_COLUMNS },
-            [STEP_PACKETS] = {&packets_statement, packets,      2 + PACKET_COLUMNS},
-            [STEP_ADVANCE] = {&advance_statement, advance,      4                 },
-            [STEP_NOTIFY] = {&notify_statement,  &payload,     1                 },
-        };
-        begin(projection, done, ctx);
-        rc = started(projection,
-                     pg_run(projection->pg, PG_WRITE, steps, STEPS, on_written, projection));
-    }
-    pg_array_fini(&months);
-    return rc;
+    rc = columns(params, batch->events, EVENT_NUMBER); // are all whole?
+    if (rc != RC_OK)
+        return started(projection, rc);
+    chains_missing(projection->chains, batch, &projection->missing);
+    if (projection->missing.count > 0)
+        return started(projection, read_chains(projection));
+    return started(projection, send_write(projection));
 }

@@ -2,8 +2,10 @@
 // come.
 //
 // Postgres decides what is new: a batch is written in one transaction together with the place it
-// reaches, and what lies at or before that place is left out. So a batch may come again, in other
-// pieces, from another process or after a crash; every record is stored exactly once.
+// reaches, on the condition that the place it goes on from is where the table has it; what lies at
+// or before that place is left out. So a batch may come again, in other pieces, from another
+// process or after a crash; every record is stored exactly once. Every row is sealed on the way:
+// see broker/packet/seal.h.
 //
 // One operation at a time. Each ends with one callback on the loop's thread. It knows no NATS: the
 // caller feeds it and decides, from the place and the stream, whether the stream is still the one
@@ -12,6 +14,7 @@
 #define WORKERS_AUDIT_PROJECTION_H
 
 #include "broker/base/id.h"
+#include "broker/base/keyring.h"
 #include "broker/packet/wire.h"
 #include "workers/sql/pg.h"
 
@@ -41,11 +44,13 @@ struct projection_item {
 };
 
 // RC_UNAVAILABLE, RC_TIMEOUT: it may have happened or not; do it again. RC_CONFLICT: another
-// process has moved the epoch; load the place anew.
+// process has moved the place or the epoch, and nothing was written. After each of them the place
+// has to be loaded anew.
 typedef void (*projection_done)(void *ctx, enum rc rc);
 
-// pg: one connection, used by nothing else, because the lock belongs to its session; borrowed.
-struct projection *projection_create(struct pg *pg, int32_t shard);
+// pg: one connection, because the lock belongs to its session; borrowed, and so is ring, whose
+// newest key seals the rows.
+struct projection *projection_create(struct pg *pg, int32_t shard, const struct keyring *ring);
 
 // NULL is allowed. An operation under way is forgotten, so close pg before.
 void projection_destroy(struct projection *projection);

@@ -1,28 +1,197 @@
-// claim: lets agents take packets.
-//   takes   hr.v1.cmd.<tenant>.<key>.packet.claim
-//   writes  hr.v1.packet.<shard>.<tenant>.<packet_id>, one conditional append per claim
+// claim: lets agents take packets, keep them, and give them back.
+//   takes    hr.v1.cmd.<tenant>.<key>.packet.claim|claim-next|heartbeat|release|decline
+//   follows  the stream of packets, for what is open and for leases; the bucket HR_TENANTS
+//   writes   hr.v1.packet.<shard>.<tenant>.<packet_id>, one conditional append per change
 //   promises one winner: the queue group spreads the work, the append decides
 
-#include "broker/worker.h"
+#include "broker/bucket.h"
+#include "broker/commands.h"
+#include "broker/feed.h"
+#include "broker/packet/issues.h"
+#include "broker/subjects.h"
+#include "broker/timers.h"
+#include "workers/claim/next.h"
 
-static void on_claim(void *run, struct command *command)
+struct app {
+    int64_t aging_seconds;
+    struct run *run;
+    struct bucket *tenants;
+    struct timers *timers;
+    struct offers *offers;
+    struct next *next;
+    struct feed *feed;
+    struct service_config config;
+    struct service *service;
+};
+
+static const struct cfg_key keys[] = {
+    CFG_I64(struct app, aging_seconds, "HR_PRIORITY_AGING_SECONDS", "300", 1, 31536000,
+            "waiting so long is worth one step of priority to a packet; a tenant may have its own"),
+    CFG_END,
+};
+
+static void change(struct app *app, struct command *command, const char *verb, Text packet_id,
+                   decide_fn decide)
 {
-    command_change(command, run_store(run), "packet.claim",
-                   ((Hr__ClaimPacket *)command->request)->packet_id, false, decide_claim);
+    command_change(command, run_store(app->run), verb, packet_id, false, decide);
+}
+
+static void on_claim(void *ctx, struct command *command)
+{
+    change(ctx, command, "packet.claim", ((Hr__ClaimPacket *)command->request)->packet_id,
+           decide_claim);
+}
+
+// Anybody could otherwise give back or keep what somebody else holds.
+static bool names_holder(struct command *command, bool has_agent)
+{
+    struct issues issues = {.arena = command->arena};
+    struct path path = {0};
+    struct problem problem;
+
+    if (has_agent || command->claim != 0)
+        return true;
+    path_push_name(&path, text_of("body"));
+    path_push_name(&path, text_of("agent_id"));
+    (void)issues_add(&issues, &path, "missing",
+                     "Field required, or the claim's generation in the header X-HR-Claim");
+    (void)issues_to_problem(&issues, &problem);
+    command_refuse(command, &problem);
+    return false;
+}
+
+static void on_heartbeat(void *ctx, struct command *command)
+{
+    const Hr__HeartbeatClaim *request = (Hr__HeartbeatClaim *)command->request;
+
+    if (names_holder(command, request->has_agent_id))
+        change(ctx, command, "packet.heartbeat", request->packet_id, decide_heartbeat);
+}
+
+static void on_release(void *ctx, struct command *command)
+{
+    const Hr__ReleaseClaim *request = (Hr__ReleaseClaim *)command->request;
+
+    if (names_holder(command, request->has_agent_id))
+        change(ctx, command, "packet.release", request->packet_id, decide_release);
+}
+
+static void on_decline(void *ctx, struct command *command)
+{
+    change(ctx, command, "packet.decline", ((Hr__DeclinePacket *)command->request)->packet_id,
+           decide_decline);
+}
+
+static int64_t aging_us(const struct app *app, const char *tenant)
+{
+    const Hr__Tenant *own = (const Hr__Tenant *)bucket_find(app->tenants, tenant);
+    int64_t seconds =
+        own != NULL && own->has_priority_aging_seconds && own->priority_aging_seconds > 0
+            ? own->priority_aging_seconds
+            : app->aging_seconds;
+
+    return seconds * US_PER_SECOND;
+}
+
+static void on_claim_next(void *ctx, struct command *command)
+{
+    struct app *app = ctx;
+
+    next_claim(app->next, command, aging_us(app, command->tenant));
+}
+
+static const struct command_spec commands[] = {
+    {"packet", "claim",      &hr__claim_packet__descriptor,    on_claim     },
+    {"packet", "claim-next", &hr__claim_next__descriptor,      on_claim_next},
+    {"packet", "heartbeat",  &hr__heartbeat_claim__descriptor, on_heartbeat },
+    {"packet", "release",    &hr__release_claim__descriptor,   on_release   },
+    {"packet", "decline",    &hr__decline_packet__descriptor,  on_decline   },
+};
+
+static void on_packet(void *ctx, const char *tenant, const char *packet_id,
+                      const struct stored *stored)
+{
+    struct app *app = ctx;
+    const struct offer *offer = offers_note(app->offers, tenant, packet_id, stored);
+
+    timers_note(app->timers, tenant, packet_id, stored);
+    if (offer != NULL)
+        next_wake(app->next, tenant, offer);
+}
+
+static bool is_ready(void *ctx, const char **reason)
+{
+    struct app *app = ctx;
+
+    *reason = "reading the stream";
+    return feed_is_current(app->feed);
+}
+
+static enum rc on_open(void *ctx, struct run *run)
+{
+    struct app *app = ctx;
+
+    app->run = run;
+    app->tenants = bucket_open(run, &(struct bucket_config){.stream = STREAM_TENANTS,
+                                                            .subject = SUBJECT_TENANTS,
+                                                            .descriptor = &hr__tenant__descriptor});
+    app->timers = timers_open(run, &(struct timers_config){.kinds = DUE_LEASE | DUE_CLAIM_BY});
+    app->offers = offers_create();
+    app->next = next_open(run_loop(run), run_store(run), app->offers);
+    app->feed = feed_open(run, &(struct feed_config){.on_packet = on_packet, .ctx = app});
+    app->config = (struct service_config){
+        .name = "claim",
+        .help = "lets agents take packets, keep them, and give them back",
+        .commands = commands,
+        .command_count = sizeof commands / sizeof commands[0],
+        .ready = is_ready,
+        .ctx = app,
+    };
+    return service_open(&app->service, run_conn(run), &app->config);
+}
+
+static void on_drain(void *ctx)
+{
+    struct app *app = ctx;
+
+    service_drain(app->service);
+    timers_drain(app->timers);
+    next_drain(app->next);
+}
+
+static size_t on_in_hand(void *ctx)
+{
+    struct app *app = ctx;
+
+    return service_in_hand(app->service) + timers_in_hand(app->timers);
+}
+
+static void on_close(void *ctx) // also runs when on_open() failed
+{
+    struct app *app = ctx;
+
+    service_close(app->service);
+    feed_close(app->feed);
+    next_close(app->next);
+    offers_destroy(app->offers);
+    timers_close(app->timers);
+    bucket_close(app->tenants);
 }
 
 int main(int argc, char **argv)
 {
-    static const struct command_spec commands[] = {
-        {"packet", "claim", &hr__claim_packet__descriptor, on_claim},
+    static const struct run_spec spec = {
+        .name = "hr-worker-claim",
+        .summary = "lets agents take packets, keep them, and give them back",
+        .keys = keys,
+        .creates_topology = true,
+        .open = on_open,
+        .close = on_close,
+        .ready = is_ready,
+        .drain = on_drain,
+        .in_hand = on_in_hand,
     };
-    static const struct worker_spec spec = {
-        .name = "claim",
-        .program = "hr-worker-claim",
-        .summary = "lets agents take packets",
-        .commands = commands,
-        .command_count = sizeof commands / sizeof commands[0],
-    };
+    struct app app = {0};
 
-    return worker_main(argc, argv, &spec);
+    return run_program(argc, argv, &spec, &app);
 }

@@ -1,25 +1,19 @@
 // Filters that are null drop out, as in list.c.
 #include "workers/query/audit_list.h"
 
+#include "workers/query/audit_filter.h"
 #include "workers/query/event_row.h"
-#include "workers/sql/column.h"
 
 #include <assert.h>
 #include <string.h>
 
 #define DEFAULT_LIMIT 50
 
-#define MATCHES                                                                                    \
-    " FROM packet_events WHERE tenant = $1"                                                        \
-    " AND ($2::text IS NULL OR type = $2)"                                                         \
-    " AND ($3::text IS NULL OR actor = $3)"                                                        \
-    " AND ($4::uuid IS NULL OR packet_id = $4)"                                                    \
-    " AND ($5::timestamptz IS NULL OR at >= $5)"                                                   \
-    " AND ($6::timestamptz IS NULL OR at <= $6)"
+#define MATCHES " FROM packet_events WHERE " AUDIT_FILTER
 
 static const struct pg_statement page_statement = {
     "audit_page",
-    "SELECT " EVENT_ROW_COLUMNS MATCHES " ORDER BY at DESC, seq DESC LIMIT $7 OFFSET $8",
+    "SELECT " EVENT_ROW_COLUMNS MATCHES " ORDER BY at DESC, seq DESC, part DESC LIMIT $7 OFFSET $8",
 };
 
 static const struct pg_statement count_statement = {
@@ -35,7 +29,6 @@ static const struct pg_statement known_count_statement = {
 };
 
 #define KNOWN_FILTERS 2
-#define FILTERS 6 // parameters of MATCHES
 #define PARAMS 8
 
 struct audit {
@@ -87,31 +80,6 @@ static void on_rows(void *ctx, enum rc rc, const struct pg_result *const *result
     audit->done(audit->ctx, rc, rc == RC_OK ? page : NULL);
 }
 
-static struct pg_param text_filter(struct arena *arena, bool has, Text text)
-{
-    if (!has || text.len == 0)
-        return pg_null(PG_TEXT);
-    return column_key(arena, text.data, text.len);
-}
-
-static struct pg_param id_filter(bool has, Text text)
-{
-    struct uuid id;
-
-    if (!has || text.len == 0)
-        return pg_null(PG_UUID);
-    if (uuid_parse((const char *)text.data, text.len, &id) != NULL)
-        memset(&id, 0xff, sizeof id); // no packet has it, as no packet has what was asked for
-    return pg_uuid(&id);
-}
-
-static struct pg_param time_filter(const Google__Protobuf__Timestamp *timestamp)
-{
-    if (timestamp == NULL)
-        return pg_null(PG_TIMESTAMPTZ);
-    return pg_timestamptz(wire_timestamp_us(timestamp));
-}
-
 enum rc audit_list(struct pg *pg, const char *tenant, const Hr__ListAudit *request,
                    struct arena *arena, audit_list_done done, void *ctx)
 {
@@ -127,11 +95,11 @@ enum rc audit_list(struct pg *pg, const char *tenant, const Hr__ListAudit *reque
 
     const struct pg_param params[PARAMS] = {
         pg_text(tenant, strlen(tenant)),
-        text_filter(arena, request->has_action, request->action),
-        text_filter(arena, request->has_actor, request->actor),
-        id_filter(request->has_packet_id, request->packet_id),
-        time_filter(request->created_after),
-        time_filter(request->created_before),
+        audit_filter_text(arena, request->has_action, request->action),
+        audit_filter_text(arena, request->has_actor, request->actor),
+        audit_filter_id(request->has_packet_id, request->packet_id),
+        audit_filter_time(request->created_after),
+        audit_filter_time(request->created_before),
         pg_int8(page->limit),
         pg_int8(page->offset),
     };
@@ -140,9 +108,9 @@ enum rc audit_list(struct pg *pg, const char *tenant, const Hr__ListAudit *reque
         {&known_count_statement, params, KNOWN_FILTERS}
     };
 
-    for (int i = KNOWN_FILTERS; i < FILTERS; i++) {
+    for (int i = KNOWN_FILTERS; i < AUDIT_FILTERS; i++) {
         if (!params[i].null)
-            steps[1] = (struct pg_step){&count_statement, params, FILTERS};
+            steps[1] = (struct pg_step){&count_statement, params, AUDIT_FILTERS};
     }
     return pg_run(pg, PG_SNAPSHOT, steps, 2, on_rows, audit);
 }

@@ -21,4 +21,17 @@ void cursor_format(char text[CURSOR_TEXT_BYTES], const struct cursor *cursor);
 // RC_INVALID: not one of ours.
 enum rc cursor_parse(struct cursor *cursor, const void *text, size_t len) MUST_CHECK;
 
+// Where a page of the audit log ended, likewise.
+#define CURSOR_PLACE_TEXT_BYTES 48
+
+struct cursor_place {
+    int64_t shard;
+    int64_t epoch;
+    int64_t seq;
+    int64_t part;
+};
+
+void cursor_place_format(char text[CURSOR_PLACE_TEXT_BYTES], const struct cursor_place *place);
+enum rc cursor_place_parse(struct cursor_place *place, const void *text, size_t len) MUST_CHECK;
+
 #endif

@@ -8,7 +8,8 @@
 static const struct pg_statement events_statement = {
     "history_events",
     "SELECT " EVENT_ROW_COLUMNS " FROM packet_events"
-    " WHERE tenant = $1 AND packet_id = $2 AND ($3 OR type <> 'updated') ORDER BY epoch, seq",
+    " WHERE tenant = $1 AND packet_id = $2 AND ($3 OR type NOT IN ('updated', 'heartbeat'))"
+    " ORDER BY epoch, seq, part",
 };
 
 static const struct pg_statement exists_statement = {

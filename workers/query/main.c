@@ -1,6 +1,6 @@
 // query: answers lists, histories and the audit log out of Postgres.
 //   takes   hr.v1.cmd.<tenant>.<key>.packet.list|history|version|tree,
-//           audit.list|wait
+//           audit.list|export|wait
 //   reads   tables packets, packet_events, projector: deploy/sql
 //   writes  nothing
 //   a reader that sends HR-Min-Seq sees everything up to it, or is told that the projection is
@@ -11,6 +11,7 @@
 #include "broker/run.h"
 #include "broker/service.h"
 #include "broker/subjects.h"
+#include "workers/query/audit_export.h"
 #include "workers/query/audit_list.h"
 #include "workers/query/barrier.h"
 #include "workers/query/history.h"
@@ -238,6 +239,33 @@ static void on_tree(void *ctx, struct command *command)
     enter_when_passed(ctx, command, enter_tree);
 }
 
+static void on_export_page(void *ctx, enum rc rc, const Hr__AuditRows *rows)
+{
+    struct command *command = ctx;
+
+    if (rc == RC_OK)
+        command_reply(command, &rows->base, 0);
+    else
+        command_fail(command, rc);
+}
+
+static void enter_export(struct app *app, struct command *command)
+{
+    struct problem problem;
+    enum rc rc = audit_export(app->pg, command->tenant, (Hr__ExportAudit *)command->request,
+                              command->arena, &problem, on_export_page, command);
+
+    if (rc == RC_REFUSED)
+        command_refuse(command, &problem);
+    else if (rc != RC_OK)
+        command_fail(command, rc);
+}
+
+static void on_export(void *ctx, struct command *command)
+{
+    enter_when_passed(ctx, command, enter_export);
+}
+
 static void enter_empty(struct app *app, struct command *command)
 {
     (void)app;
@@ -255,6 +283,7 @@ static const struct command_spec commands[] = {
     {"packet", "version", &hr__get_version__descriptor,  on_version},
     {"packet", "tree",    &hr__get_tree__descriptor,     on_tree   },
     {"audit",  "list",    &hr__list_audit__descriptor,   on_audit  },
+    {"audit",  "export",  &hr__export_audit__descriptor, on_export },
     {"audit",  "wait",    &hr__empty__descriptor,        on_wait   },
 };
 

@@ -133,6 +133,37 @@ void pg_array_append(struct pg_array *array, struct pg_param value)
     array->count++;
 }
 
+int64_t pg_bytes_int(const void *data, size_t len)
+{
+    const uint8_t *in = data;
+    uint64_t value = 0;
+
+    assert(len == 4 || len == 8);
+    for (size_t i = 0; i < len; i++)
+        value = value << 8 | in[i];
+    return len == 4 ? (int32_t)value : (int64_t)value;
+}
+
+int64_t pg_bytes_timestamp_us(const void *data, size_t len)
+{
+    return pg_bytes_int(data, len) + EPOCH_2000_US;
+}
+
+bool pg_array_next(const struct pg_array *array, size_t *at, const void **data, size_t *len)
+{
+    int64_t size;
+
+    if (*at == 0)
+        *at = ARRAY_HEADER_BYTES;
+    if (*at >= array->buf.len)
+        return false;
+    size = pg_bytes_int(array->buf.data + *at, 4);
+    *len = size > 0 ? (size_t)size : 0;
+    *data = array->buf.data + *at + 4;
+    *at += 4 + *len;
+    return true;
+}
+
 enum rc pg_array_param(struct pg_array *array, struct pg_param *param)
 {
     uint8_t *header = (uint8_t *)array->buf.data;

@@ -58,6 +58,14 @@ void pg_array_reset(struct pg_array *array);
 // The value's type must be the array's element type.
 void pg_array_append(struct pg_array *array, struct pg_param value);
 
+// Walks over what was appended, as it will be sent: *at is 0 before the first, and moves on with
+// every call. False: there are no more. A null reads as nothing.
+bool pg_array_next(const struct pg_array *array, size_t *at, const void **data, size_t *len);
+
+// A number or a moment out of such bytes.
+int64_t pg_bytes_int(const void *data, size_t len);
+int64_t pg_bytes_timestamp_us(const void *data, size_t len);
+
 // *param borrows from the array until the next append or reset. RC_TOO_LARGE: more than the server
 // takes in one value.
 enum rc pg_array_param(struct pg_array *array, struct pg_param *param) MUST_CHECK;

@@ -312,6 +312,24 @@ out:
     return rc;
 }
 
+enum rc datadir_keys(const struct datadir *dir, const char *name, const char **path)
+{
+    const char *full = datadir_join(dir, name);
+    uint8_t bytes[SECRET_BYTES];
+    char fresh[4 * ((SECRET_BYTES + 2) / 3) + 1];
+    enum rc rc = RC_OK;
+
+    // Never replaced: without the old key nothing sealed with it can be checked any more.
+    if (access(full, F_OK) != 0 && errno == ENOENT) {
+        random_bytes(bytes, sizeof bytes);
+        (void)base64url_format(fresh, bytes, sizeof bytes);
+        rc = datadir_write(dir, name, arena_printf(dir->memory, "1 %s\n", fresh), 0600);
+    }
+    if (rc == RC_OK)
+        *path = full;
+    return rc;
+}
+
 // In a process of its own, which becomes the user: the kernel's word counts, not our reading of
 // mode bits and access lists. Exits with the number of the first part that may not be entered.
 static void try_parts(char *path, uid_t uid, gid_t gid)

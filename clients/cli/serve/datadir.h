@@ -4,6 +4,8 @@
 //   secrets       passwords of the NATS users and of the Postgres role, one "name value" a line
 //   admin.key     the API key of the first start
 //   admin.nats, agent.nats   URLs with credentials, for people
+//   audit.keys    the keys that seal the audit log, as the audit worker reads them
+//   audit.heads   its signed heads, a line each
 //   nats/         nats-server's configuration, port and streams
 //   postgres/     the database cluster
 //   log/          what nats-server and Postgres have to say
@@ -59,6 +61,9 @@ void datadir_remove(const char *path);
 
 // The password called name, 43 URL-safe characters; made on first use.
 enum rc datadir_secret(const struct datadir *dir, const char *name, const char **secret) MUST_CHECK;
+
+// The file of numbered keys called name; made with one key when it is missing.
+enum rc datadir_keys(const struct datadir *dir, const char *name, const char **path) MUST_CHECK;
 
 // The first folder on the way to path that the user may not enter; NULL when they may enter all.
 const char *datadir_obstacle(const struct datadir *dir, const char *path, uid_t uid, gid_t gid);

@@ -26,6 +26,8 @@ static const struct program programs[FLEET_PROGRAMS] = {
     {"hr-worker-packet", "packet",  NATS_WORKER,  RANK_WORKER,  false, true },
     {"hr-worker-claim",  "claim",   NATS_WORKER,  RANK_WORKER,  false, true },
     {"hr-worker-chain",  "chain",   NATS_WORKER,  RANK_WORKER,  false, true },
+    {"hr-worker-hitl",   "hitl",    NATS_WORKER,  RANK_WORKER,  false, true },
+    {"hr-worker-expiry", "expiry",  NATS_WORKER,  RANK_WORKER,  false, true },
     {"hr-worker-audit",  "audit",   NATS_WORKER,  RANK_WORKER,  true,  true },
     {"hr-worker-query",  "query",   NATS_WORKER,  RANK_WORKER,  true,  true },
     {"hr-gateway",       "gateway", NATS_GATEWAY, RANK_GATEWAY, false, false}, // it owns the port
@@ -84,6 +86,13 @@ static void put_log_level(struct env *env, bool json)
         env_put(env, "HR_LOG_LEVEL", json ? "info" : "warn");
 }
 
+// Somebody else's own file of it is left alone.
+static void env_default(struct env *env, const char *name, const char *value)
+{
+    if (getenv(name) == NULL)
+        env_put(env, name, value);
+}
+
 static char *const *make_env(const struct fleet *fleet, const struct program *program,
                              const char *socket)
 {
@@ -101,6 +110,10 @@ static char *const *make_env(const struct fleet *fleet, const struct program *pr
     env_put(env, "HR_NATS_PASSWORD", nats != NULL ? nats->passwords[program->user] : "");
     if (program->reads_postgres)
         env_put(env, "HR_POSTGRES_URL", fleet->postgres_url);
+    if (strcmp(program->noun, "audit") == 0) {
+        env_default(env, "HR_AUDIT_KEY_FILE", fleet->audit_keys);
+        env_default(env, "HR_AUDIT_HEADS_FILE", fleet->audit_heads);
+    }
     env_put(env, "HR_LOG_FORMAT", fleet->json ? "json" : "text");
     put_log_level(env, fleet->json);
     env_put(env, "HR_HEALTH_LISTEN", arena_printf(env->memory, "unix:%s", socket));

@@ -14,7 +14,7 @@
 #define PORT_FILE "nats/port"
 #define CONFIG_FILE "nats/nats.conf"
 #define DEFAULT_PORT 4222
-#define SUBJECTS_MAX 12
+#define SUBJECTS_MAX 16
 
 struct user {
     const char *name;
@@ -30,10 +30,11 @@ static const struct user users[NATS_USERS] = {
         {
                        .name = "worker",
                        .secret = "nats.worker",
-                       .publish = {"hr.v1.packet.>", "hr.v1.cmd.*.*.packet.version", "_INBOX.>",
-                        "$JS.API.INFO", "$JS.API.STREAM.INFO.*", "$JS.API.STREAM.CREATE.*",
-                        "$JS.API.STREAM.MSG.GET.*", "$JS.API.DIRECT.GET.>", "$JS.API.CONSUMER.>",
-                        "$JS.ACK.>"},
+                       .publish = {"hr.v1.packet.>", "hr.v1.audit.head.*", "hr.v1.cmd.*.*.audit.wait",
+                        "hr.v1.cmd.*.*.packet.version", "_INBOX.>", "$JS.API.INFO",
+                        "$JS.API.STREAM.INFO.*", "$JS.API.STREAM.CREATE.*",
+                        "$JS.API.STREAM.UPDATE.*", "$JS.API.STREAM.MSG.GET.*",
+                        "$JS.API.DIRECT.GET.>", "$JS.API.CONSUMER.>", "$JS.ACK.>"},
                        .subscribe = {"hr.v1.cmd.>", "hr.v1.event.>", "_INBOX.>", "$SRV.>"},
                        },
     [NATS_GATEWAY] =

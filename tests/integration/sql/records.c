@@ -63,6 +63,17 @@ static Hr__Packet *make_packet(struct lab *lab, const struct wish *wish, int64_t
     return packet;
 }
 
+#define KEY "1 a-key-for-tests-and-for-nothing-else\n"
+
+const struct keyring *lab_ring(void)
+{
+    static struct keyring *ring;
+
+    if (ring == NULL)
+        cr_assert_eq(keyring_parse(&ring, KEY, strlen(KEY), "test"), RC_OK);
+    return ring;
+}
+
 struct projection_item record_make(struct lab *lab, uint64_t sequence, const struct wish *wish)
 {
     Hr__PacketRecord *record = wire_new(lab->arena, &hr__packet_record__descriptor);

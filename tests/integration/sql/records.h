@@ -25,6 +25,9 @@ struct wish {
 
 #define NOON_US 1795176000000000LL // 2026-11-20T12:00:00Z
 
+// One key, for the life of the program.
+const struct keyring *lab_ring(void);
+
 // In the lab's arena.
 struct projection_item record_make(struct lab *lab, uint64_t sequence, const struct wish *wish);
 

@@ -13,7 +13,7 @@ static void set_up(void)
 {
     lab_open(&lab, true);
     lab_connect(&lab, 1, 0, PROJECTION_SESSION);
-    projection = projection_create(lab.pg, 0);
+    projection = projection_create(lab.pg, 0, lab_ring());
 }
 
 static void tear_down(void)
@@ -217,7 +217,7 @@ Test(projection, a_second_replica_stands_by)
     uv_timer_init(&other.loop, &other.deadline);
     other.deadline.data = &other;
     lab_connect(&other, 1, 0, NULL);
-    standby = projection_create(other.pg, 0);
+    standby = projection_create(other.pg, 0, lab_ring());
     cr_assert_eq(do_lock(&other, standby), RC_CONFLICT);
     pg_close(lab.pg, NULL, NULL);
     lab.pg = NULL;
@@ -256,7 +256,7 @@ Test(projection, a_lost_tail_begins_an_epoch_and_orphans_what_was_behind_it)
 {
     struct projection_item *before = plain_items(1, 50, 50);
     struct projection_item *after = plain_items(31, 10, 50); // sequences 31..40 again
-    struct projection *stale = projection_create(lab.pg, 0);
+    struct projection *stale = projection_create(lab.pg, 0, lab_ring());
 
     start();
     cr_assert_eq(do_write(&lab, projection, before, 50), RC_OK);

@@ -20,7 +20,7 @@ static void set_up(void)
 {
     lab_open(&lab, true);
     lab_connect(&lab, 1, 0, "SET plan_cache_mode = force_custom_plan;" BARRIER_SESSION);
-    projection = projection_create(lab.pg, 0);
+    projection = projection_create(lab.pg, 0, lab_ring());
     cr_assert_eq(do_epoch(&lab, projection, 0), RC_OK);
     sequence = 0;
 }

@@ -1,0 +1,118 @@
+"""What the clocks of the rail and claim-next cost. Needs the release preset and an otherwise quiet machine.
+
+    HR_PRESET=release build/venv/bin/python tests/bench/lifecycle.py [next] [timers]
+
+Prints one JSON object a line:
+  next    claim-next from 256 waiting agents while packets are made: a second, and as a ratio to whole appends
+  timers  100,000 armed checkpoints: memory and CPU of the worker at rest, its rebuild after a kill,
+          and how late 2,000 deadlines spread over ten seconds are met
+"""
+
+import json
+import os
+import pathlib
+import re
+import signal
+import subprocess
+import sys
+import time
+import urllib.parse
+
+import httpx
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "support"))
+
+from packets import body  # noqa: E402
+from rail import BIN, Rail, wait_until  # noqa: E402
+
+ARMED = 100_000
+DUE = 2_000
+TICK = os.sysconf("SC_CLK_TCK")
+
+
+def packets(rail, mode, content, *numbers):
+    """Runs bench_packets; returns its figures."""
+    url = urllib.parse.urlsplit(rail.agent_nats_url)
+    server = f"nats://{url.hostname}:{url.port}"
+    command = [BIN / "bench_packets", mode, server, url.username, url.password, "default", "agent",
+               *map(str, numbers)]
+    result = subprocess.run(command, input=json.dumps(content).encode(), capture_output=True,
+                            timeout=300)
+    if result.returncode != 0:
+        raise SystemExit(f"bench_packets {mode}: {result.stderr.decode()}")
+    lines = result.stdout.decode().splitlines()
+    return json.loads(lines[-1]) if lines else {}
+
+
+def stat(pid):
+    """(resident MB, CPU seconds so far)"""
+    status = pathlib.Path(f"/proc/{pid}/status").read_text()
+    fields = pathlib.Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    resident = int(re.search(r"VmRSS:\s+(\d+)", status)[1]) / 1024
+    return resident, (int(fields[11]) + int(fields[12])) / TICK
+
+
+def health_socket(rail, name):
+    sockets = rail.folder / "run" / "sockets"  # a link when the folder's path is too long for sockets
+    return str((sockets if sockets.exists() else rail.folder / "run") / f"{name}.sock")
+
+
+def metric(rail, name, pattern):
+    """The sum of a worker's samples that begin like this."""
+    transport = httpx.HTTPTransport(uds=health_socket(rail, name))
+    with httpx.Client(transport=transport, timeout=5) as client:
+        text = client.get("http://worker/metrics").text
+    return sum(float(line.rpartition(" ")[2]) for line in text.splitlines()
+               if line.startswith(pattern))
+
+
+def bench_next():
+    with Rail() as rail:
+        packets(rail, "next", body(), 2000, 256, 64)  # warm
+        found = packets(rail, "next", body(), 30000, 256, 64)
+        print(json.dumps({"name": "next", "agents": 256, **found}), flush=True)
+
+
+def lateness(rail, worker):
+    """{upper bound: how many were at most so late}"""
+    bounds = [.001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 30]
+    return {bound: metric(rail, worker, f'handoffrail_timer_late_seconds_bucket{{le="{bound:g}"')
+            for bound in bounds}
+
+
+def bench_timers():
+    worker = "hr-worker-hitl-1"
+    far = {"reason": "r", "timeout_seconds": 36000, "escalation": [{"after_seconds": 9000, "to": "x"}]}
+    with Rail() as rail:
+        packets(rail, "create", body(hitl=far), ARMED, 256)
+        wait_until(lambda: metric(rail, worker, "handoffrail_timers_armed") >= ARMED, 60, "armed")
+        time.sleep(2)
+        pid = rail.pids[worker]
+        resident, before = stat(pid)
+        time.sleep(5)
+        idle = stat(pid)[1] - before
+        os.kill(pid, signal.SIGKILL)
+        rail.await_restart(worker, pid)
+        started = time.monotonic()
+        wait_until(lambda: metric(rail, worker, "handoffrail_timers_armed") >= ARMED, 60, "rebuilt")
+        rebuilt = time.monotonic() - started
+        resident_after, _ = stat(rail.pids[worker])
+        for i in range(10):
+            near = {"reason": "r", "timeout_seconds": 3, "on_timeout": "fail"}
+            packets(rail, "create", body(hitl=near), DUE // 10, 4)
+            time.sleep(1)
+        wait_until(lambda: metric(rail, worker, "handoffrail_timers_fired_total") >= DUE, 30, "fired")
+        late = lateness(rail, worker)
+        within = next(bound for bound, count in late.items() if count >= DUE * 0.99)
+        print(json.dumps({
+            "name": "timers", "armed": ARMED, "rss_mb": round(resident, 1),
+            "rss_mb_after_rebuild": round(resident_after, 1), "cpu_ms_in_5_idle_s": round(idle * 1000),
+            "rebuild_s": round(rebuilt, 2), "p99_late_at_most_s": within,
+        }), flush=True)
+
+
+if __name__ == "__main__":
+    wanted = sys.argv[1:] or ["next", "timers"]
+    for name, bench in {"next": bench_next, "timers": bench_timers}.items():
+        if name in wanted:
+            bench()

@@ -1,0 +1,230 @@
+"""claim-next: the best packet for an agent, now or as soon as there is one."""
+
+import asyncio
+import time
+import uuid
+
+import pytest
+from agent import command_pb2, gather
+from config import new_key, put_key
+from packets import PACKETS, body, claim
+from web import Web
+
+NEXT = PACKETS + "/claim-next"
+
+
+@pytest.fixture
+def name():
+    """An agent of which no other test has heard."""
+    return "agent-" + uuid.uuid4().hex[:12]
+
+
+async def create(web, target, priority="normal", tags=(), **metadata):
+    content = body()
+    content["metadata"].update(
+        target_agent={"id": target, "name": "T"}, priority=priority, tags=list(tags), **metadata
+    )
+    answer = await web.post(PACKETS, content)
+    assert answer.status == 201, answer
+    return answer.json()["id"]
+
+
+async def take(web, agent, **parts):
+    """The id of the packet, or None."""
+    answer = await web.post(NEXT, {"agent_id": agent, "agent_name": "N", **parts})
+    if answer.status == 204:
+        assert answer.body == b""
+        return None
+    assert answer.status == 200, answer
+    packet = answer.json()
+    assert packet["status"] == "claimed" and packet["claim"]["holder"]["id"] == agent
+    return packet["id"]
+
+
+async def take_in_time(web, agent, **parts):
+    """The index behind the worker may be some milliseconds behind the answer to a create."""
+    return await take(web, agent, wait_seconds=2, **parts)
+
+
+def test_highest_priority_first_then_oldest(loop, web, name):
+    async def run():
+        made = [
+            (await create(web, name, priority), priority)
+            for priority in ["low", "normal", "high", "normal", "critical", "high", "low"]
+        ]
+        await asyncio.sleep(0.2)
+        order = ["critical", "high", "normal", "low"]
+        expected = [pair[0] for pair in sorted(made, key=lambda pair: order.index(pair[1]))]
+        assert [await take(web, name) for _ in made] == expected
+        assert await take(web, name) is None
+
+    loop.run(run())
+
+
+def test_only_what_is_addressed_to_the_agent_unless_it_asks_for_more(loop, web, name):
+    async def run():
+        tag = name + "-tag"
+        other = await create(web, name + "-other", tags=[tag])
+        private = await create(
+            web, name + "-third", "critical", tags=[tag], claim_policy="addressed"
+        )
+        anyone = await create(web, "*", "low", tags=[tag])
+        await asyncio.sleep(0.2)
+        assert await take(web, name, tags=[tag]) == anyone
+        assert await take(web, name, tags=[tag]) is None
+        assert await take(web, name, tags=[tag], scope="any") == other
+        assert await take(web, name, tags=[tag], scope="any") is None
+        assert await take(web, name + "-third") == private
+
+    loop.run(run())
+
+
+def test_tags_must_all_be_there(loop, web, name):
+    async def run():
+        both = await create(web, name, tags=["a", "b"])
+        one = await create(web, name, "critical", tags=["a"])
+        await asyncio.sleep(0.2)
+        assert await take(web, name, tags=["b", "a"]) == both
+        assert await take(web, name, tags=["c"]) is None
+        assert await take(web, name, tags=[]) == one
+
+    loop.run(run())
+
+
+def test_what_was_declined_is_not_offered_again(loop, web, name):
+    async def run():
+        first = await create(web, name)
+        second = await create(web, name)
+        assert await take_in_time(web, name) == first
+        answer = await web.post(f"{PACKETS}/{first}/decline", {"agent_id": name})
+        assert answer.status == 200
+        assert await take_in_time(web, name) == second
+        assert await take(web, name) is None
+        assert await take(web, name + "-b", scope="any", tags=[]) is not None
+
+    loop.run(run())
+
+
+def test_waits_for_a_packet_to_come(loop, web, name):
+    async def run():
+        started = time.monotonic()
+        waiting = asyncio.ensure_future(take(web, name, wait_seconds=10))
+        await asyncio.sleep(0.5)
+        made = await create(web, name)
+        assert await waiting == made
+        assert time.monotonic() - started < 2
+        started = time.monotonic()
+        assert await take(web, name, wait_seconds=1) is None
+        assert 0.9 < time.monotonic() - started < 3
+
+    loop.run(run())
+
+
+def test_whoever_waits_longest_is_served_first_and_one_packet_serves_one(loop, web, name):
+    async def run():
+        waiting = []
+        for _ in range(20):
+            waiting.append(asyncio.ensure_future(take(web, name, wait_seconds=4)))
+            await asyncio.sleep(0.01)
+        made = [await create(web, name) for _ in range(15)]
+        found = await gather(*waiting)
+        assert found == made + [None] * 5
+
+    loop.run(run())
+
+
+def test_the_same_over_nats(loop, agent, web, name):
+    async def run():
+        made = await create(web, name)
+        wish = {"agent_id": name, "agent_name": "N", "wait_seconds": 2, "lease_seconds": 30}
+        answer = await agent.json("packet.claim-next", wish)
+        assert answer.json()["id"] == made
+        assert answer.json()["claim"]["generation"] == answer.seq
+        answer = await agent.json("packet.claim-next", {"agent_id": name, "agent_name": "N"})
+        assert (answer.status, answer.data) == (204, b"")
+        made = await create(web, name)
+        wish = command_pb2.ClaimNext(agent_id=name, agent_name="N", wait_seconds=2)
+        answer = await agent.protobuf("packet.claim-next", wish)
+        assert answer.message().id == made
+
+    loop.run(run())
+
+
+def test_a_packet_that_comes_back_is_offered_again(loop, web, name):
+    async def run():
+        made = await create(web, name)
+        assert await take_in_time(web, name, lease_seconds=1) == made
+        assert await take(web, name, wait_seconds=5, lease_seconds=1) == made
+        assert await take(web, name, wait_seconds=5) == made
+
+    loop.run(run())
+
+
+def test_waiting_outweighs_priority_in_the_end(make_rail, loop):
+    rail = make_rail(None, env={"HR_PRIORITY_AGING_SECONDS": "1"}).start()
+
+    async def run():
+        async with Web(rail.url, rail.headers) as web:
+            low = await create(web, "a", "low")
+            await asyncio.sleep(1.2)
+            normal = await create(web, "a", "normal")
+            high = await create(web, "a", "high")
+            await asyncio.sleep(0.2)
+            assert [await take(web, "a") for _ in range(3)] == [high, low, normal]
+
+    loop.run(run())
+
+
+def test_no_tenant_is_given_what_is_anothers(loop, rail, web, admin, name):
+    async def run():
+        key = new_key()
+        await put_key(admin, key, "outsider", tenant="other", role="admin")
+        await asyncio.sleep(0.3)
+        made = await create(web, name)
+        async with Web(rail.url, {"X-API-Key": key}) as outsider:
+            assert await take(outsider, name, wait_seconds=1) is None
+            assert await take(outsider, name, scope="any") is None
+            own = await create(outsider, name)
+            assert await take_in_time(outsider, name) == own
+        assert await take_in_time(web, name) == made
+
+    loop.run(run())
+
+
+@pytest.mark.parametrize(
+    "parts, place",
+    [
+        ({"wait_seconds": 61}, "wait_seconds"),
+        ({"wait_seconds": -1}, "wait_seconds"),
+        ({"lease_seconds": 0}, "lease_seconds"),
+        ({"scope": "all"}, "scope"),
+        ({"tags": "a"}, "tags"),
+        ({"tags": ["a"] * 65}, "tags"),
+        ({"agent_id": None}, "agent_id"),
+        ({"agent_name": 1}, "agent_name"),
+    ],
+)
+def test_refuses_nonsense(loop, web, agent, parts, place):
+    async def run():
+        wish = {"agent_id": "a", "agent_name": "A", **parts}
+        answer = await web.post(NEXT, wish)
+        assert answer.status == 422 and answer.json()["detail"][0]["loc"][1] == place, answer
+        answer = await agent.json("packet.claim-next", wish)
+        assert answer.status == 422 and answer.json()["detail"][0]["loc"][1] == place, answer
+
+    loop.run(run())
+
+
+def test_a_claim_by_name_and_claim_next_exclude_each_other(loop, web, name):
+    async def run():
+        for _ in range(50):
+            made = await create(web, name)
+            one, other = await gather(
+                take(web, name, wait_seconds=0),
+                web.post(f"{PACKETS}/{made}/claim", claim(name)),
+            )
+            assert (one is None) == (other.status == 200), (one, other)
+            if one is None and other.status != 200:
+                raise AssertionError("nobody has it")
+
+    loop.run(run())

@@ -1,0 +1,353 @@
+// An asker is ready (to be tried), trying (a claim is on its way) or waiting (nothing fits).
+//
+//   ready -> trying     when its tenant has its turn and fewer than TRYING_MAX are trying
+//   trying -> answered  the claim was made
+//   trying -> ready     somebody else was faster: the next best
+//   ready -> waiting    nothing fits, and it may wait
+//   waiting -> ready    something that fits has come
+//   waiting -> answered its time is over
+#include "workers/claim/next.h"
+
+#include "broker/change.h"
+#include "broker/commands.h"
+#include "broker/metrics.h"
+
+#include <stdlib.h>
+#include <uthash.h>
+#include <utlist.h>
+
+#define TRYING_MAX 256
+#define WAITING_MAX 8192 // agents; whoever comes beyond is told at once that there is nothing
+
+struct queue;
+
+struct asker {
+    struct asker *prev; // in one of its tenant's lists
+    struct asker *next;
+    struct next *owner;
+    struct queue *queue;
+    struct command *command;
+    struct wish wish;
+    uv_timer_t timer;
+    int64_t until_ns;
+    bool waiting;
+    struct change_spec spec;
+    char packet_id[UUID_TEXT_BYTES];
+};
+
+// A tenant's askers.
+struct queue {
+    UT_hash_handle hh;
+    struct queue *prev; // in the ring of those that have somebody ready
+    struct queue *next;
+    struct asker *ready;
+    struct asker *waiting; // the first has waited longest
+    size_t askers;
+    char tenant[TOKEN_MAX + 1];
+};
+
+struct next {
+    uv_loop_t *loop;
+    struct store *store;
+    struct offers *offers;
+    struct queue *queues;
+    struct queue *ring;
+    size_t trying;
+    size_t waiting;
+    bool draining;
+    bool pumping;
+    struct metric *waiting_metric;
+    struct metric *outcome_metric;
+};
+
+static void pump(struct next *next);
+
+// --- queues --------------------------------------------------------------------------------------
+
+static struct queue *queue_of(struct next *next, const char *tenant)
+{
+    struct queue *queue = NULL;
+
+    HASH_FIND_STR(next->queues, tenant, queue);
+    if (queue != NULL)
+        return queue;
+    queue = calloc(1, sizeof *queue);
+    if (queue == NULL)
+        abort();
+    (void)snprintf(queue->tenant, sizeof queue->tenant, "%s", tenant);
+    HASH_ADD_STR(next->queues, tenant, queue);
+    return queue;
+}
+
+static void leave_queue(struct queue *queue, struct next *next)
+{
+    if (--queue->askers > 0)
+        return;
+    HASH_DEL(next->queues, queue);
+    free(queue);
+}
+
+// first: it was tried before, and nobody shall overtake it.
+static void make_ready(struct asker *asker, bool first)
+{
+    struct queue *queue = asker->queue;
+
+    if (queue->ready == NULL)
+        DL_APPEND(asker->owner->ring, queue);
+    if (first)
+        DL_PREPEND(queue->ready, asker);
+    else
+        DL_APPEND(queue->ready, asker);
+}
+
+static struct asker *take_turn(struct next *next)
+{
+    struct queue *queue = next->ring;
+    struct asker *asker;
+
+    if (queue == NULL)
+        return NULL;
+    asker = queue->ready;
+    DL_DELETE(queue->ready, asker);
+    DL_DELETE(next->ring, queue);
+    if (queue->ready != NULL)
+        DL_APPEND(next->ring, queue);
+    return asker;
+}
+
+// --- answers -------------------------------------------------------------------------------------
+
+// The command, and the asker with it, live until the handle of the timer is closed.
+static void on_closed(uv_handle_t *handle)
+{
+    struct asker *asker = handle->data;
+
+    free(asker);
+}
+
+// Gives the command back to be answered; the asker is gone for everybody else.
+static struct command *end(struct asker *asker, const char *outcome)
+{
+    struct command *command = asker->command;
+
+    metric_add(asker->owner->outcome_metric, outcome, 1);
+    leave_queue(asker->queue, asker->owner);
+    uv_close((uv_handle_t *)&asker->timer, on_closed);
+    return command;
+}
+
+static void stop_waiting(struct asker *asker)
+{
+    struct next *next = asker->owner;
+
+    DL_DELETE(asker->queue->waiting, asker);
+    asker->waiting = false;
+    next->waiting--;
+    metric_set(next->waiting_metric, "", (double)next->waiting);
+    uv_timer_stop(&asker->timer);
+}
+
+static void on_time_over(uv_timer_t *timer)
+{
+    struct asker *asker = timer->data;
+
+    stop_waiting(asker);
+    command_reply_nothing(end(asker, "nothing"));
+}
+
+static void wait_or_end(struct asker *asker)
+{
+    struct next *next = asker->owner;
+    int64_t left_ns = asker->until_ns - clock_now_ns();
+
+    if (left_ns <= 0 || next->draining || next->waiting >= WAITING_MAX) {
+        command_reply_nothing(end(asker, "nothing"));
+        return;
+    }
+    asker->waiting = true;
+    next->waiting++;
+    metric_set(next->waiting_metric, "", (double)next->waiting);
+    DL_APPEND(asker->queue->waiting, asker);
+    uv_timer_start(&asker->timer, on_time_over, (uint64_t)(left_ns / 1000000 + 1), 0);
+}
+
+// --- claiming ------------------------------------------------------------------------------------
+
+// Somebody else has it, or it is not open any more; the feed will say what it is now.
+static bool is_gone(enum problem_code code)
+{
+    switch (code) {
+    case PROBLEM_ALREADY_CLAIMED:
+    case PROBLEM_EXPIRED:
+    case PROBLEM_AWAITING_HUMAN:
+    case PROBLEM_ILLEGAL_TRANSITION:
+    case PROBLEM_NOT_ADDRESSED:
+    case PROBLEM_NOT_FOUND:
+    case PROBLEM_ARCHIVED:
+        return true;
+    default:
+        return false;
+    }
+}
+
+static void on_claimed(void *ctx, enum rc rc, const struct stored *stored,
+                       const struct problem *problem)
+{
+    struct asker *asker = ctx;
+    struct next *next = asker->owner;
+
+    next->trying--;
+    if (rc == RC_OK) {
+        (void)offers_note(next->offers, asker->queue->tenant, asker->packet_id, stored);
+        command_reply_changed(end(asker, "claimed"), next->store, stored);
+    } else if (is_gone(problem->code)) {
+        metric_add(next->outcome_metric, "lost", 1);
+        make_ready(asker, true);
+    } else {
+        offers_put_back(next->offers, asker->queue->tenant, asker->packet_id);
+        command_refuse(end(asker, "failed"), problem);
+    }
+    pump(next);
+}
+
+static const ProtobufCMessage *claim_of(const struct command *command)
+{
+    const Hr__ClaimNext *wanted = (const Hr__ClaimNext *)command->request;
+    Hr__ClaimPacket *claim = wire_new(command->arena, &hr__claim_packet__descriptor);
+
+    claim->has_agent_id = true;
+    claim->agent_id = wanted->agent_id;
+    claim->has_agent_name = true;
+    claim->agent_name = wanted->agent_name;
+    claim->has_framework = wanted->has_framework;
+    claim->framework = wanted->framework;
+    claim->has_lease_seconds = wanted->has_lease_seconds;
+    claim->lease_seconds = wanted->lease_seconds;
+    return &claim->base;
+}
+
+static void try_one(struct next *next, struct asker *asker)
+{
+    struct command *command = asker->command;
+
+    if (!offers_take(next->offers, &asker->wish, asker->packet_id)) {
+        wait_or_end(asker);
+        return;
+    }
+    next->trying++;
+    asker->spec = (struct change_spec){
+        .tenant = command->tenant,
+        .key_id = command->key_id,
+        .verb = "packet.claim-next",
+        .packet_id = asker->packet_id,
+        .idempotency_key = command->idempotency_key,
+        .decide = decide_claim,
+        .request = claim_of(command),
+    };
+    change_run(next->store, &asker->spec, command->arena, on_claimed, asker);
+}
+
+// A claim may end within the call that starts it, and calls this again: once is enough.
+static void pump(struct next *next)
+{
+    struct asker *asker;
+
+    if (next->pumping)
+        return;
+    next->pumping = true;
+    while (next->trying < TRYING_MAX && (asker = take_turn(next)) != NULL)
+        try_one(next, asker);
+    next->pumping = false;
+}
+
+void next_claim(struct next *next, struct command *command, int64_t aging_us)
+{
+    const Hr__ClaimNext *wanted = (const Hr__ClaimNext *)command->request;
+    struct asker *asker = calloc(1, sizeof *asker);
+
+    if (asker == NULL)
+        abort();
+    asker->owner = next;
+    asker->command = command;
+    asker->wish = (struct wish){
+        .tenant = command->tenant,
+        .agent_id = wanted->agent_id,
+        .tags = wanted->tags,
+        .tag_count = wanted->n_tags,
+        .any = wanted->scope == HR__CLAIM_SCOPE__CLAIM_SCOPE_ANY,
+        .aging_us = aging_us,
+    };
+    asker->until_ns =
+        clock_now_ns() + (wanted->has_wait_seconds ? wanted->wait_seconds : 0) * 1000000000LL;
+    asker->queue = queue_of(next, command->tenant);
+    asker->queue->askers++;
+    uv_timer_init(next->loop, &asker->timer);
+    asker->timer.data = asker;
+    make_ready(asker, false);
+    pump(next);
+}
+
+void next_wake(struct next *next, const char *tenant, const struct offer *offer)
+{
+    struct queue *queue = NULL;
+    struct asker *asker;
+
+    HASH_FIND_STR(next->queues, tenant, queue);
+    if (queue == NULL)
+        return;
+    DL_FOREACH(queue->waiting, asker)
+    {
+        if (offer_fits(offer, &asker->wish))
+            break;
+    }
+    if (asker == NULL)
+        return;
+    stop_waiting(asker);
+    make_ready(asker, true);
+    pump(next);
+}
+
+void next_drain(struct next *next)
+{
+    struct queue *queue;
+    struct queue *other;
+
+    next->draining = true;
+    HASH_ITER(hh, next->queues, queue, other)
+    {
+        struct asker *asker;
+        struct asker *following;
+
+        DL_FOREACH_SAFE(queue->waiting, asker, following)
+        {
+            stop_waiting(asker);
+            make_ready(asker, false);
+        }
+    }
+    pump(next);
+}
+
+// --- life ----------------------------------------------------------------------------------------
+
+struct next *next_open(uv_loop_t *loop, struct store *store, struct offers *offers)
+{
+    struct next *next = calloc(1, sizeof *next);
+
+    if (next == NULL)
+        abort();
+    next->loop = loop;
+    next->store = store;
+    next->offers = offers;
+    next->waiting_metric = metric_create(METRIC_GAUGE, "handoffrail_claim_next_waiting",
+                                         "Agents that wait for a packet", "", NULL, 0);
+    next->outcome_metric =
+        metric_create(METRIC_COUNTER, "handoffrail_claim_next_total",
+                      "What became of claim-next: claimed, nothing, failed; lost: another try",
+                      "outcome", NULL, 0);
+    return next;
+}
+
+void next_close(struct next *next)
+{
+    free(next);
+}

@@ -1,0 +1,30 @@
+// claim-next: gives each agent that asks the best packet for it, now or as soon as there is one.
+//
+// Tenants take turns, so that one with many agents does not keep another waiting. An agent that
+// waits costs memory and nothing else; it is given the next packet that fits, first come first
+// served. Who gets a packet is decided by the append, so several workers may try the same one.
+#ifndef WORKERS_CLAIM_NEXT_H
+#define WORKERS_CLAIM_NEXT_H
+
+#include "broker/service.h"
+#include "workers/claim/offers.h"
+
+struct next;
+
+// offers, store: borrowed. Registers metrics: once in a program.
+struct next *next_open(uv_loop_t *loop, struct store *store, struct offers *offers);
+
+// Nothing may be in hand: drain, and let the service's commands be answered, first. NULL is
+// allowed.
+void next_close(struct next *next);
+
+// A packet.claim-next; answered now or later. aging_us: see struct wish.
+void next_claim(struct next *next, struct command *command, int64_t aging_us);
+
+// There is an offer that was not there, or has changed.
+void next_wake(struct next *next, const char *tenant, const struct offer *offer);
+
+// Everybody who waits is told that there is nothing, and so is whoever asks from now on.
+void next_drain(struct next *next);
+
+#endif

@@ -1,0 +1,116 @@
+// hitl: takes humans' answers, and acts when there is none in time.
+//   takes    hr.v1.cmd.<tenant>.<key>.packet.respond
+//   follows  the stream of packets, for deadlines; the bucket HR_KEYS, for groups
+//   writes   hr.v1.packet.<shard>.<tenant>.<packet_id>, one conditional append per answer or step
+//   any number of copies may run, and any of them may be killed at any moment
+
+#include "broker/commands.h"
+#include "broker/feed.h"
+#include "broker/subjects.h"
+#include "broker/timers.h"
+#include "workers/hitl/electors.h"
+
+struct app {
+    struct run *run;
+    struct bucket *keys;
+    struct timers *timers;
+    struct feed *feed;
+    struct service_config config;
+    struct service *service;
+};
+
+static void on_respond(void *ctx, struct command *command)
+{
+    struct app *app = ctx;
+
+    if (!bucket_is_current(app->keys)) {
+        command_fail(command, RC_UNAVAILABLE); // who may vote is not known
+        return;
+    }
+    command->decide_ctx = electors_of(app->keys, command->tenant, command->arena);
+    command_change(command, run_store(app->run), "packet.respond",
+                   ((Hr__RespondPacket *)command->request)->packet_id, false, decide_respond);
+}
+
+static const struct command_spec commands[] = {
+    {"packet", "respond", &hr__respond_packet__descriptor, on_respond},
+};
+
+static void on_packet(void *ctx, const char *tenant, const char *packet_id,
+                      const struct stored *stored)
+{
+    struct app *app = ctx;
+
+    timers_note(app->timers, tenant, packet_id, stored);
+}
+
+static bool is_ready(void *ctx, const char **reason)
+{
+    struct app *app = ctx;
+
+    *reason = "reading the stream";
+    return bucket_is_current(app->keys) && feed_is_current(app->feed);
+}
+
+static enum rc on_open(void *ctx, struct run *run)
+{
+    struct app *app = ctx;
+
+    app->run = run;
+    app->keys = bucket_open(run, &(struct bucket_config){.stream = STREAM_KEYS,
+                                                         .subject = SUBJECT_KEYS,
+                                                         .descriptor = &hr__api_key__descriptor});
+    app->timers = timers_open(run, &(struct timers_config){.kinds = DUE_HITL});
+    app->feed = feed_open(run, &(struct feed_config){.on_packet = on_packet, .ctx = app});
+    app->config = (struct service_config){
+        .name = "hitl",
+        .help = "takes humans' answers, and acts when there is none in time",
+        .commands = commands,
+        .command_count = sizeof commands / sizeof commands[0],
+        .ready = is_ready,
+        .ctx = app,
+    };
+    return service_open(&app->service, run_conn(run), &app->config);
+}
+
+static void on_drain(void *ctx)
+{
+    struct app *app = ctx;
+
+    service_drain(app->service);
+    timers_drain(app->timers);
+}
+
+static size_t on_in_hand(void *ctx)
+{
+    struct app *app = ctx;
+
+    return service_in_hand(app->service) + timers_in_hand(app->timers);
+}
+
+static void on_close(void *ctx) // also runs when on_open() failed
+{
+    struct app *app = ctx;
+
+    service_close(app->service);
+    feed_close(app->feed);
+    timers_close(app->timers);
+    bucket_close(app->keys);
+}
+
+int main(int argc, char **argv)
+{
+    static const struct run_spec spec = {
+        .name = "hr-worker-hitl",
+        .summary = "takes humans' answers, and acts when there is none in time",
+        .creates_topology = true,
+        .open = on_open,
+        .close = on_close,
+        .ready = is_ready,
+        .drain = on_drain,
+        .in_hand = on_in_hand,
+    };
+    struct app app = {0};
+
+    return run_program(argc, argv, &spec, &app);
+}

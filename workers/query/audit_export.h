@@ -1,0 +1,16 @@
+// The audit log to take away: sealed rows, oldest first, a page at a time.
+#ifndef WORKERS_QUERY_AUDIT_EXPORT_H
+#define WORKERS_QUERY_AUDIT_EXPORT_H
+
+#include "broker/packet/problem.h"
+#include "workers/sql/pg.h"
+
+// rows lives in the arena. Its next_cursor is absent on the last page.
+typedef void (*audit_export_done)(void *ctx, enum rc rc, const Hr__AuditRows *rows);
+
+// What filters and cursors mean is the same as for lists. RC_REFUSED: *problem says why.
+enum rc audit_export(struct pg *pg, const char *tenant, const Hr__ExportAudit *request,
+                     struct arena *arena, struct problem *problem, audit_export_done done,
+                     void *ctx) MUST_CHECK;
+
+#endif
