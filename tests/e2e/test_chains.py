@@ -232,6 +232,29 @@ def test_what_has_left_the_stream_is_read_from_postgres(client, loop, admin):
     assert sha256(part.content) == third["lineage"]["ancestors"][1]["sha256"]
 
 
+def test_a_chain_goes_on_from_an_archived_packet(tenants):
+    client = tenants.client("t-archive")
+    first = root(client, **FULL)
+    second = follow(client, first, context={"summary": "s", "conversation_state": said("three")})
+    for packet, agent in ((first, "coder"), (second, "tester")):
+        client.post(f"{PACKETS}/{packet['id']}/claim", json=claim(agent))
+        client.patch(f"{PACKETS}/{packet['id']}", json={"status": "completed"})
+    tenants.limit("t-archive", retention_seconds=1)
+
+    async def archived(packet):
+        record = await tenants.admin.last_record("t-archive", packet["id"])
+        return record.event.type == "archived"
+
+    for packet in (first, second):
+        wait_until(lambda p=packet: tenants.loop.run(archived(p)), 30, "it has left the stream")
+    third = follow(client, second, "tester", "ops", headers={"Idempotency-Key": "late"})
+    assert talk(third) == ["one", "two", "three"] and ids(third["decisions"]) == ["d1", "d2"]
+    assert get(client, third) == third
+    assert chain(client, second, "tester", "ops", headers={"Idempotency-Key": "late"}).json() == third
+    part = client.get(f"{PACKETS}/{second['id']}/context", params={"from": first["id"]})
+    assert sha256(part.content) == second["lineage"]["ancestors"][0]["sha256"]
+
+
 def test_without_stream_and_postgres_it_fails_and_is_never_shorter(make_rail, loop):
     rail = make_rail().start()
     admin = Admin(rail)
