@@ -56,10 +56,10 @@ static void reply(struct command *command, struct store *store, const struct ans
     context_assemble(store, command->tenant, answer->packet, command->arena, on_assembled, answer);
 }
 
-void command_reply_packet(struct command *command, struct store *store, const struct stored *stored)
+void command_reply_packet(struct command *command, struct store *store, Hr__Packet *packet,
+                          uint64_t sequence)
 {
-    reply(command, store,
-          &(struct answer){.packet = stored->record->packet, .sequence = stored->sequence});
+    reply(command, store, &(struct answer){.packet = packet, .sequence = sequence});
 }
 
 void command_reply_changed(struct command *command, struct store *store,
@@ -130,7 +130,7 @@ static void on_loaded(void *ctx, enum rc rc, const struct stored *stored)
     struct problem problem;
 
     if (rc == RC_OK) {
-        command_reply_packet(command, load->store, stored);
+        command_reply_packet(command, load->store, stored->record->packet, stored->sequence);
     } else if (rc == RC_NOT_FOUND) {
         (void)problem_set(&problem, command->arena, PROBLEM_NOT_FOUND, "Packet %s not found",
                           load->packet_id);

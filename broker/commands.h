@@ -10,13 +10,12 @@
 void command_change(struct command *command, struct store *store, const char *verb, Text packet_id,
                     bool create, decide_fn decide);
 
-// Answers with the packet of a record that was loaded: whole, with what it takes over if it is one
-// of a chain. stored is not needed any more when this returns, but its record lives as long as the
-// command.
-void command_reply_packet(struct command *command, struct store *store,
-                          const struct stored *stored);
+// Answers with a packet whole: with what it takes over, if it is one of a chain. Changes packet.
+void command_reply_packet(struct command *command, struct store *store, Hr__Packet *packet,
+                          uint64_t sequence);
 
-// The same with the record that this command made: a refusal says that it did.
+// The same with the record that this command made: a refusal says that it did. stored is not needed
+// any more when this returns, but its record lives as long as the command.
 void command_reply_changed(struct command *command, struct store *store,
                            const struct stored *stored);
 

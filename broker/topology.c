@@ -90,12 +90,13 @@ static void heads_config(struct buf *out, const char *stream, int64_t replicas)
 static const struct {
     const char *name;
     void (*config)(struct buf *out, const char *stream, int64_t replicas);
+    bool rolls_up; // one message may take the place of all of its subject
 } streams[] = {
-    {"HR_PACKETS_0",     packets_config},
-    {STREAM_KEYS,        bucket_config },
-    {STREAM_TENANTS,     bucket_config },
-    {STREAM_SCHEMAS,     bucket_config },
-    {STREAM_AUDIT_HEADS, heads_config  },
+    {"HR_PACKETS_0",     packets_config, true },
+    {STREAM_KEYS,        bucket_config,  true },
+    {STREAM_TENANTS,     bucket_config,  true },
+    {STREAM_SCHEMAS,     bucket_config,  true },
+    {STREAM_AUDIT_HEADS, heads_config,   false},
 };
 
 #define STREAMS (sizeof streams / sizeof streams[0])
@@ -225,7 +226,8 @@ static void on_info(struct ensure *ensure, const char *answer)
         retry(ensure, "the server refuses to tell about the stream");
     } else if (answer_has(answer, "\"cluster\":") && !ensure->has_level) {
         refuse_server(ensure);
-    } else if (ensure->config.create && !answer_has(answer, "\"allow_rollup_hdrs\":true")) {
+    } else if (ensure->config.create && streams[ensure->stream].rolls_up &&
+               !answer_has(answer, "\"allow_rollup_hdrs\":true")) {
         allow_rollup(ensure, answer);
     } else {
         next_stream(ensure);

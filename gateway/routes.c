@@ -8,6 +8,7 @@
 
 #define PACKETS "/api/v1/packets"
 
+// clang-format off: a row is read as a row
 const struct route routes[] = {
     {"GET",    "/health",                 ROLE_NONE,   system_health,      "health",           "Is the gateway alive?",      200, NULL,                         NULL,
      NULL                                                                                                                                                                                                                     },
@@ -62,6 +63,7 @@ const struct route routes[] = {
      &hr__audit_page__descriptor                                                                                                                                                                                              },
     {NULL,     NULL,                      ROLE_NONE,   NULL,               NULL,               NULL,                         0,   NULL,                         NULL,                             NULL                        },
 };
+// clang-format on
 
 // Segment by segment; *id is set to what stands for {id}.
 static bool path_matches(const char *pattern, const char *path, size_t path_len, const char **id,

@@ -699,7 +699,7 @@ def test_health_and_readiness_need_no_key(rail):
     assert ready.status_code == 200
     assert ready.json() == {
         "status": "ready", "service": "handoffrail", "db": True, "nats": True,
-        "workers": {"packet": "ready", "claim": "ready", "query": "ready", "audit": "ready"},
+        "workers": dict.fromkeys(("packet", "claim", "chain", "hitl", "query", "audit"), "ready"),
     }
 
 
@@ -780,7 +780,10 @@ def test_the_document_is_openapi_and_says_what_is_served(rail, http):
     for target, methods in document["paths"].items():
         for method in {"get", "post", "put", "patch", "delete"} - set(methods):
             answer = http.request(method, target.replace("{id}", NOWHERE))
-            assert answer.status_code == 405, (method, target)
+            # A fixed word in the place of an id is a bad id to the methods that it does not have.
+            word, id_target = target.rpartition("/")[2], target.rpartition("/")[0] + "/{id}"
+            is_id = "{" not in word and method in document["paths"].get(id_target, {})
+            assert answer.status_code == (422 if is_id else 405), (method, target)
 
 
 def test_answers_are_as_the_document_says(rail, http, create):

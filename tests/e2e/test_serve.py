@@ -14,8 +14,8 @@ import httpx
 import pytest
 from rail import BIN, NOBODY, birth, descendants, enterable_folder, has_ended, wait_until
 
-WORKERS = ["hr-worker-packet-1", "hr-worker-claim-1", "hr-worker-chain-1", "hr-worker-hitl-1",
-           "hr-worker-expiry-1", "hr-worker-audit-1", "hr-worker-query-1"]
+NOUNS = ["packet", "claim", "chain", "hitl", "expiry", "audit", "query"]
+WORKERS = [f"hr-worker-{noun}-1" for noun in NOUNS]
 EVERYBODY = ["nats-server", "postgres", *WORKERS, "hr-gateway-1"]
 
 
@@ -108,11 +108,7 @@ def test_a_child_gets_no_secret_it_does_not_need(rail):
         line.split(" ") for line in (rail.folder / "secrets").read_text().splitlines()
     )
     may_know = {
-        "hr-worker-packet-1": {"nats.worker"},
-        "hr-worker-claim-1": {"nats.worker"},
-        "hr-worker-chain-1": {"nats.worker"},
-        "hr-worker-hitl-1": {"nats.worker"},
-        "hr-worker-expiry-1": {"nats.worker"},
+        **dict.fromkeys(WORKERS, {"nats.worker"}),
         "hr-worker-audit-1": {"nats.worker", "postgres.handoffrail"},
         "hr-worker-query-1": {"nats.worker", "postgres.handoffrail"},
         "hr-gateway-1": {"nats.gateway"},

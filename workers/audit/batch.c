@@ -5,6 +5,7 @@
 // stops the log nor is missing from it.
 #include "workers/audit/batch.h"
 
+#include "broker/base/buf.h"
 #include "broker/base/timestamp.h"
 #include "broker/packet/seal.h"
 #include "workers/sql/column.h"
@@ -23,8 +24,12 @@ static const enum pg_type event_types[EVENT_COLUMNS] = {
 };
 
 static const enum pg_type packet_types[PACKET_COLUMNS] = {
-    PG_INT8, PG_TIMESTAMPTZ, PG_TIMESTAMPTZ, PG_UUID, PG_TEXT,  PG_TEXT,
-    PG_TEXT, PG_TEXT,        PG_TEXT,        PG_TEXT, PG_BYTEA,
+    PG_INT8, PG_TIMESTAMPTZ, PG_TIMESTAMPTZ, PG_UUID,  PG_TEXT, PG_TEXT,        PG_TEXT,
+    PG_TEXT, PG_TEXT,        PG_TEXT,        PG_BYTEA, PG_UUID, PG_TIMESTAMPTZ, PG_TEXT,
+};
+
+static const enum pg_type text_types[TEXT_COLUMNS] = {
+    PG_INT8, PG_UUID, PG_TEXT, PG_BYTEA, PG_TEXT, PG_TEXT, PG_TEXT,
 };
 
 // What has to be read from a record before it can be stored as one.
@@ -35,13 +40,15 @@ struct reading {
     int64_t at_us;
 };
 
-void batch_init(struct batch *batch)
+void batch_init(struct batch *batch, struct words_memory *words)
 {
-    *batch = (struct batch){.arena = arena_create(ARENA_BYTES)};
+    *batch = (struct batch){.arena = arena_create(ARENA_BYTES), .words = words};
     for (size_t i = 0; i < EVENT_COLUMNS; i++)
         pg_array_init(&batch->events[i], event_types[i]);
     for (size_t i = 0; i < PACKET_COLUMNS; i++)
         pg_array_init(&batch->packets[i], packet_types[i]);
+    for (size_t i = 0; i < TEXT_COLUMNS; i++)
+        pg_array_init(&batch->texts[i], text_types[i]);
 }
 
 void batch_fini(struct batch *batch)
@@ -50,6 +57,8 @@ void batch_fini(struct batch *batch)
         pg_array_fini(&batch->events[i]);
     for (size_t i = 0; i < PACKET_COLUMNS; i++)
         pg_array_fini(&batch->packets[i]);
+    for (size_t i = 0; i < TEXT_COLUMNS; i++)
+        pg_array_fini(&batch->texts[i]);
     arena_destroy(batch->arena);
 }
 
@@ -181,37 +190,74 @@ static void add_event(struct batch *batch, const struct projection_item *item,
     note_month(batch, reading->at_us);
 }
 
-// An array literal: every element quoted, so that commas, braces and the word NULL mean nothing.
+// Array literals: every element quoted, so that commas, braces and the word NULL mean nothing.
+static void literal_open(struct buf *literal)
+{
+    buf_puts(literal, "{");
+}
+
+static void literal_add(struct batch *batch, struct buf *literal, Text text)
+{
+    struct pg_param key = key_of(batch, text);
+    const char *chars = key.data;
+
+    buf_puts(literal, literal->len > 1 ? ",\"" : "\"");
+    for (size_t i = 0; i < key.len; i++) {
+        if (chars[i] == '"' || chars[i] == '\\')
+            buf_puts(literal, "\\");
+        buf_append(literal, &chars[i], 1);
+    }
+    buf_puts(literal, "\"");
+}
+
+static struct pg_param literal_close(struct batch *batch, struct buf *literal)
+{
+    Text text;
+
+    buf_puts(literal, "}");
+    text = text_copy(batch->arena, literal->data, literal->len);
+    buf_fini(literal);
+    return pg_text(text.data, text.len);
+}
+
 static struct pg_param tags_literal(struct batch *batch, const Hr__Metadata *metadata)
 {
-    size_t count = metadata != NULL ? metadata->n_tags : 0;
-    struct pg_param *keys = arena_calloc(batch->arena, count, sizeof *keys);
-    size_t bytes = 2;
-    char *literal;
-    char *at;
+    struct buf literal = {0};
 
-    for (size_t i = 0; i < count; i++) {
-        keys[i] = key_of(batch, metadata->tags[i]);
-        bytes += 2 * keys[i].len + 3;
-    }
-    literal = arena_alloc(batch->arena, bytes);
-    at = literal;
-    *at++ = '{';
-    for (size_t i = 0; i < count; i++) {
-        const char *tag = keys[i].data;
+    literal_open(&literal);
+    for (size_t i = 0; metadata != NULL && i < metadata->n_tags; i++)
+        literal_add(batch, &literal, metadata->tags[i]);
+    return literal_close(batch, &literal);
+}
 
-        if (i > 0)
-            *at++ = ',';
-        *at++ = '"';
-        for (size_t k = 0; k < keys[i].len; k++) {
-            if (tag[k] == '"' || tag[k] == '\\')
-                *at++ = '\\';
-            *at++ = tag[k];
-        }
-        *at++ = '"';
-    }
-    *at++ = '}';
-    return pg_text(literal, (size_t)(at - literal));
+// Whoever may answer. Nobody named: anyone may, whomever it was escalated to.
+static struct pg_param approvers_literal(struct batch *batch, const Hr__Hitl *hitl)
+{
+    struct buf literal = {0};
+
+    literal_open(&literal);
+    for (size_t i = 0; hitl != NULL && i < hitl->n_approvers; i++)
+        literal_add(batch, &literal, hitl->approvers[i]);
+    for (size_t i = 0; hitl != NULL && hitl->n_approvers > 0 && i < hitl->n_escalated_to; i++)
+        literal_add(batch, &literal, hitl->escalated_to[i]);
+    return literal_close(batch, &literal);
+}
+
+static struct pg_param parent_of(const Hr__Packet *packet)
+{
+    struct uuid parent;
+
+    if (!packet->has_parent_packet_id || uuid_parse((const char *)packet->parent_packet_id.data,
+                                                    packet->parent_packet_id.len, &parent) != NULL)
+        return pg_null(PG_UUID);
+    return pg_uuid(&parent);
+}
+
+static struct pg_param due_of(const Hr__Packet *packet)
+{
+    if (packet->hitl == NULL || packet->hitl->deadline == NULL)
+        return pg_null(PG_TIMESTAMPTZ);
+    return pg_timestamptz(wire_timestamp_us(packet->hitl->deadline));
 }
 
 static struct pg_param name_of(struct batch *batch, const ProtobufCEnumDescriptor *descriptor,
@@ -222,6 +268,29 @@ static struct pg_param name_of(struct batch *batch, const ProtobufCEnumDescripto
     if (wire_enum_text(name, descriptor, value) == NULL)
         return pg_text("unspecified", strlen("unspecified")); // made by a newer program
     return pg_text(name, strlen(name));
+}
+
+static void add_texts(struct batch *batch, const struct projection_item *item,
+                      const struct reading *reading)
+{
+    struct learned *learned = &batch->learned[batch->learned_count];
+    struct pg_array *column = batch->texts;
+    struct words words;
+
+    words_of(&words, item->record->packet, batch->arena);
+    if (words_known(batch->words, &reading->packet_id, &words))
+        return;
+    pg_array_append(column++, pg_int8((int64_t)item->sequence));
+    pg_array_append(column++, pg_uuid(&reading->packet_id));
+    pg_array_append(column++, key_of(batch, item->tenant));
+    pg_array_append(column++, pg_bytea(words.digest, sizeof words.digest));
+    pg_array_append(column++, column_text(batch->arena, words.title.data, words.title.len));
+    pg_array_append(column++, column_text(batch->arena, words.reasons.data, words.reasons.len));
+    pg_array_append(column++, column_text(batch->arena, words.talk.data, words.talk.len));
+    assert(column == batch->texts + TEXT_COLUMNS);
+    learned->packet_id = reading->packet_id;
+    memcpy(learned->digest, words.digest, sizeof learned->digest);
+    batch->learned_count++;
 }
 
 static void add_packet(struct batch *batch, const struct projection_item *item,
@@ -247,7 +316,11 @@ static void add_packet(struct batch *batch, const struct projection_item *item,
     pg_array_append(column++, key_of(batch, has_target ? metadata->target_agent->id : none));
     pg_array_append(column++, tags_literal(batch, metadata));
     pg_array_append(column++, pg_bytea(packed.data, packed.len));
+    pg_array_append(column++, parent_of(packet));
+    pg_array_append(column++, due_of(packet));
+    pg_array_append(column++, approvers_literal(batch, packet->hitl));
     assert(column == batch->packets + PACKET_COLUMNS);
+    add_texts(batch, item, reading);
 }
 
 // The packets that a walk from the newest record back has met: an open-addressed table of item
@@ -296,6 +369,10 @@ void batch_fill(struct batch *batch, const struct projection_item *items, size_t
         pg_array_reset(&batch->events[i]);
     for (size_t i = 0; i < PACKET_COLUMNS; i++)
         pg_array_reset(&batch->packets[i]);
+    for (size_t i = 0; i < TEXT_COLUMNS; i++)
+        pg_array_reset(&batch->texts[i]);
+    batch->learned = arena_calloc(batch->arena, count, sizeof *batch->learned);
+    batch->learned_count = 0;
     batch->month_count = 0;
 
     readings = arena_calloc(batch->arena, count, sizeof *readings);

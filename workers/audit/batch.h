@@ -3,6 +3,7 @@
 #define WORKERS_AUDIT_BATCH_H
 
 #include "workers/audit/projection.h"
+#include "workers/audit/words.h"
 
 // In the order of the statement in projection.c.
 enum event_column {
@@ -23,20 +24,29 @@ enum event_column {
     EVENT_COLUMNS,
 };
 
-#define PACKET_COLUMNS 11
+#define PACKET_COLUMNS 14
+#define TEXT_COLUMNS 7
 #define BATCH_MONTHS 8
 
 struct batch {
     struct arena *arena;
     struct pg_array events[EVENT_COLUMNS];   // a row per record, and those derived from it
     struct pg_array packets[PACKET_COLUMNS]; // only the newest record of each packet
+    struct pg_array texts[TEXT_COLUMNS]; // of those packets whose texts are not known to be stored
+    struct learned {
+        struct uuid packet_id;
+        uint8_t digest[WORDS_DIGEST_BYTES];
+    } * learned; // what is known once the batch is stored; in the arena
+    size_t learned_count;
+    struct words_memory *words; // borrowed
     uint64_t last_seq;
     struct uuid last_event_id;
     int months[BATCH_MONTHS]; // year * 12 + month, counted from 0: all that occur, each once
     size_t month_count;       // those beyond BATCH_MONTHS are left to the default partition
 };
 
-void batch_init(struct batch *batch);
+// words: what is known to be stored.
+void batch_init(struct batch *batch, struct words_memory *words);
 void batch_fini(struct batch *batch);
 
 // Replaces what it held. count is at least 1. Nothing of items is needed any more when it returns.

@@ -22,6 +22,7 @@ struct projection {
     struct projection_place place;
     struct projection_place next; // where the operation under way leads
     struct batch batch;
+    struct words_memory *words;
     struct chains *chains;    // owned
     struct pg_array missing;  // tenants of the batch whose chains have to be read first
     int months[MONTHS_KNOWN]; // whose partitions were made; beyond that they are asked for again
@@ -106,23 +107,25 @@ static const struct pg_statement moved_statement = {
 static const struct pg_statement packets_statement = {
     "projector_packets",
     "WITH incoming AS (SELECT u.*"
-    " FROM unnest($3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)"
+    " FROM unnest($3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)"
     " AS u (seq, created_at, updated_at, id, tenant, status, priority, source_agent, target_agent,"
-    " tags, packet)),"
+    " tags, packet, parent_id, due_at, approvers)),"
     " earlier AS (SELECT p.tenant, p.status FROM incoming i"
     " JOIN packets p ON p.tenant = i.tenant AND p.id = i.id"
     " WHERE (p.epoch, p.seq) < ($2, i.seq)),"
     " stored AS ("
     "INSERT INTO packets AS p (shard, epoch, seq, created_at, updated_at, id, tenant, status,"
-    " priority, source_agent, target_agent, tags, packet)"
+    " priority, source_agent, target_agent, tags, packet, parent_id, due_at, approvers)"
     " SELECT $1, $2, u.seq, u.created_at, u.updated_at, u.id, u.tenant, u.status, u.priority,"
-    " u.source_agent, u.target_agent, u.tags::text[], u.packet FROM incoming u"
+    " u.source_agent, u.target_agent, u.tags::text[], u.packet, u.parent_id, u.due_at,"
+    " u.approvers::text[] FROM incoming u"
     " ON CONFLICT (tenant, id) DO UPDATE SET"
     " shard = excluded.shard, epoch = excluded.epoch, seq = excluded.seq,"
     " created_at = excluded.created_at, updated_at = excluded.updated_at,"
     " status = excluded.status, priority = excluded.priority,"
     " source_agent = excluded.source_agent, target_agent = excluded.target_agent,"
-    " tags = excluded.tags, packet = excluded.packet"
+    " tags = excluded.tags, packet = excluded.packet, parent_id = excluded.parent_id,"
+    " due_at = excluded.due_at, approvers = excluded.approvers"
     " WHERE (p.epoch, p.seq) < (excluded.epoch, excluded.seq)"
     " RETURNING p.tenant, p.status)"
     " INSERT INTO packet_counts AS c (tenant, status, shard, n)"
@@ -130,6 +133,19 @@ static const struct pg_statement packets_statement = {
     " UNION ALL SELECT tenant, status, -1 FROM earlier) AS moved"
     " GROUP BY tenant, status HAVING sum(d) <> 0"
     " ON CONFLICT (tenant, status, shard) DO UPDATE SET n = c.n + excluded.n",
+};
+
+// Only texts that differ are made words of: that is what costs.
+static const struct pg_statement texts_statement = {
+    "projector_texts",
+    "INSERT INTO packet_texts AS t (epoch, seq, id, tenant, digest, words)"
+    " SELECT $2, u.seq, u.id, u.tenant, u.digest, packet_search(u.title, u.reasons, u.talk)"
+    " FROM unnest($3, $4, $5, $6, $7, $8, $9) AS u (seq, id, tenant, digest, title, reasons, talk)"
+    " WHERE NOT EXISTS (SELECT FROM packet_texts e WHERE e.tenant = u.tenant AND e.id = u.id"
+    " AND (e.digest = u.digest OR (e.epoch, e.seq) >= ($2, u.seq)))"
+    " ON CONFLICT (tenant, id) DO UPDATE SET epoch = excluded.epoch, seq = excluded.seq,"
+    " digest = excluded.digest, words = excluded.words"
+    " WHERE (t.epoch, t.seq) < (excluded.epoch, excluded.seq)",
 };
 
 static const struct pg_statement advance_statement = {
@@ -144,6 +160,7 @@ enum {
     STEP_EVENTS,
     STEP_MOVED,
     STEP_PACKETS,
+    STEP_TEXTS,
     STEP_ADVANCE,
     STEP_NOTIFY,
     STEPS
@@ -157,7 +174,8 @@ struct projection *projection_create(struct pg *pg, int32_t shard, const struct 
         abort();
     projection->pg = pg;
     projection->shard = shard;
-    batch_init(&projection->batch);
+    projection->words = words_memory_create();
+    batch_init(&projection->batch, projection->words);
     projection->chains = chains_create(ring, shard);
     pg_array_init(&projection->missing, PG_TEXT);
     return projection;
@@ -168,6 +186,7 @@ void projection_destroy(struct projection *projection)
     if (projection == NULL)
         return;
     batch_fini(&projection->batch);
+    words_memory_destroy(projection->words);
     chains_destroy(projection->chains);
     pg_array_fini(&projection->missing);
     free(projection);
@@ -354,9 +373,13 @@ static void on_written(void *ctx, enum rc rc, const struct pg_result *const *res
             if (projection->month_count < MONTHS_KNOWN)
                 projection->months[projection->month_count++] = projection->batch.months[i];
         }
+        for (size_t i = 0; i < projection->batch.learned_count; i++)
+            words_learn(projection->words, &projection->batch.learned[i].packet_id,
+                        projection->batch.learned[i].digest);
         chains_commit(projection->chains);
         projection->place = projection->next;
     } else {
+        words_forget_all(projection->words);
         chains_forget(projection->chains);
     }
     finish(projection, rc);
@@ -381,6 +404,7 @@ struct write {
     struct pg_param events[OWN + EVENT_COLUMNS];
     struct pg_param moved[OWN + MOVED_COLUMNS]; // the two old columns are the guard's
     struct pg_param packets[OWN + PACKET_COLUMNS];
+    struct pg_param texts[OWN + TEXT_COLUMNS];
     struct pg_param advance[OWN + 2];
     struct pg_param payload;
     char text[PAYLOAD_BYTES];
@@ -395,8 +419,8 @@ static enum rc fill_write(struct write *write, struct projection *projection,
     const struct pg_array *sealed =
         chains_seal(projection->chains, &projection->batch, place->epoch);
     struct pg_array chains[MOVED_COLUMNS]; // headers are written into the shared bytes
-    struct pg_param *own_places[] = {write->guard, write->events, write->moved, write->packets,
-                                     write->advance};
+    struct pg_param *own_places[] = {write->guard,   write->events, write->moved,
+                                     write->packets, write->texts,  write->advance};
     enum rc rc;
 
     memcpy(chains, sealed, sizeof chains);
@@ -415,6 +439,8 @@ static enum rc fill_write(struct write *write, struct projection *projection,
         rc = columns(write->events + OWN, projection->batch.events, EVENT_COLUMNS);
     if (rc == RC_OK)
         rc = columns(write->packets + OWN, projection->batch.packets, PACKET_COLUMNS);
+    if (rc == RC_OK)
+        rc = columns(write->texts + OWN, projection->batch.texts, TEXT_COLUMNS);
     if (rc == RC_OK)
         rc = columns(&write->months, months, 1);
     return rc;
@@ -436,6 +462,7 @@ static enum rc send_write(struct projection *projection)
             [STEP_EVENTS] = {&events_statement,  write.events,   OWN + EVENT_COLUMNS    },
             [STEP_MOVED] = {&moved_statement,   write.moved,    OWN + MOVED_COLUMNS - 2},
             [STEP_PACKETS] = {&packets_statement, write.packets,  OWN + PACKET_COLUMNS   },
+            [STEP_TEXTS] = {&texts_statement,   write.texts,    OWN + TEXT_COLUMNS     },
             [STEP_ADVANCE] = {&advance_statement, write.advance,  OWN + 2                },
             [STEP_NOTIFY] = {&notify_statement,  &write.payload, 1                      },
         };

@@ -162,6 +162,33 @@ static void on_audit(void *ctx, struct command *command)
     enter_when_passed(ctx, command, enter_audit);
 }
 
+static void on_export_page(void *ctx, enum rc rc, const Hr__AuditRows *rows)
+{
+    struct command *command = ctx;
+
+    if (rc == RC_OK)
+        command_reply(command, &rows->base, 0);
+    else
+        command_fail(command, rc);
+}
+
+static void enter_export(struct app *app, struct command *command)
+{
+    struct problem problem;
+    enum rc rc = audit_export(app->pg, command->tenant, (Hr__ExportAudit *)command->request,
+                              command->arena, &problem, on_export_page, command);
+
+    if (rc == RC_REFUSED)
+        command_refuse(command, &problem);
+    else if (rc != RC_OK)
+        command_fail(command, rc);
+}
+
+static void on_export(void *ctx, struct command *command)
+{
+    enter_when_passed(ctx, command, enter_export);
+}
+
 static void on_version_row(void *ctx, enum rc rc, const Hr__Packet *packet, uint64_t sequence)
 {
     struct command *command = ctx;
@@ -187,10 +214,6 @@ static void enter_version(struct app *app, struct command *command)
 
     if (!request->has_packet_id || request->packet_id.len == 0) {
         command_refuse_missing_id(command);
-        return;
-    }
-    if (!request->has_event_id) {
-        on_version_row(command, RC_NOT_FOUND, NULL, 0);
         return;
     }
     rc = version_get(app->pg, command->tenant, request, command->arena, on_version_row, command);
@@ -237,33 +260,6 @@ static void enter_tree(struct app *app, struct command *command)
 static void on_tree(void *ctx, struct command *command)
 {
     enter_when_passed(ctx, command, enter_tree);
-}
-
-static void on_export_page(void *ctx, enum rc rc, const Hr__AuditRows *rows)
-{
-    struct command *command = ctx;
-
-    if (rc == RC_OK)
-        command_reply(command, &rows->base, 0);
-    else
-        command_fail(command, rc);
-}
-
-static void enter_export(struct app *app, struct command *command)
-{
-    struct problem problem;
-    enum rc rc = audit_export(app->pg, command->tenant, (Hr__ExportAudit *)command->request,
-                              command->arena, &problem, on_export_page, command);
-
-    if (rc == RC_REFUSED)
-        command_refuse(command, &problem);
-    else if (rc != RC_OK)
-        command_fail(command, rc);
-}
-
-static void on_export(void *ctx, struct command *command)
-{
-    enter_when_passed(ctx, command, enter_export);
 }
 
 static void enter_empty(struct app *app, struct command *command)

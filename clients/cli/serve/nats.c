@@ -14,7 +14,7 @@
 #define PORT_FILE "nats/port"
 #define CONFIG_FILE "nats/nats.conf"
 #define DEFAULT_PORT 4222
-#define SUBJECTS_MAX 16
+#define SUBJECTS_MAX 20
 
 struct user {
     const char *name;

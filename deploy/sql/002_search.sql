@@ -1,0 +1,53 @@
+-- What lists beyond the plain one need: search, the queue of checkpoints, the tree of a chain.
+
+ALTER TABLE packets
+    ADD COLUMN parent_id uuid,
+    ADD COLUMN due_at    timestamptz,                               -- of the checkpoint it waits at
+    ADD COLUMN approvers text[] COLLATE "C" NOT NULL DEFAULT '{}';  -- who may answer; empty: anyone
+
+CREATE INDEX packets_parent   ON packets (tenant, parent_id) WHERE parent_id IS NOT NULL;
+CREATE INDEX packets_awaiting ON packets (tenant, due_at, created_at, id) WHERE status = 'awaiting_human';
+
+-- Words without their accents where the server has the extension for it, and stemmed as English.
+CREATE TEXT SEARCH CONFIGURATION handoffrail (COPY = english);
+DO $$
+BEGIN
+    CREATE EXTENSION IF NOT EXISTS unaccent;
+    ALTER TEXT SEARCH CONFIGURATION handoffrail
+        ALTER MAPPING FOR hword, hword_part, word WITH unaccent, english_stem;
+EXCEPTION WHEN OTHERS THEN
+    RAISE NOTICE 'search will tell accents apart: %', SQLERRM;
+END
+$$;
+
+-- What is said of a packet, in three weights. A text too rich for one tsvector is cut until it fits: that
+-- must never stop the projection.
+CREATE FUNCTION packet_search(title text, reasons text, talk text) RETURNS tsvector LANGUAGE plpgsql STABLE AS $$
+DECLARE
+    room integer := greatest(length(title), length(reasons), length(talk));
+BEGIN
+    LOOP
+        BEGIN
+            RETURN setweight(to_tsvector('handoffrail', left(title, room)), 'A')
+                || setweight(to_tsvector('handoffrail', left(reasons, room)), 'B')
+                || setweight(to_tsvector('handoffrail', left(talk, room)), 'D');
+        EXCEPTION WHEN program_limit_exceeded THEN
+            room := room / 4;
+        END;
+    END LOOP;
+END
+$$;
+
+-- Apart from packets, so that a claim does not write the words anew. digest is of the text: most changes
+-- leave it as it is. A row only ever moves forward in (epoch, seq).
+CREATE TABLE packet_texts (
+    seq    bigint   NOT NULL,
+    id     uuid     NOT NULL,
+    epoch  integer  NOT NULL,
+    tenant text     COLLATE "C" NOT NULL,
+    digest bytea    NOT NULL,
+    words  tsvector NOT NULL,
+    PRIMARY KEY (tenant, id)
+) WITH (autovacuum_vacuum_scale_factor = 0.05);
+
+CREATE INDEX packet_texts_words ON packet_texts USING gin (words) WITH (gin_pending_list_limit = 1024);
