@@ -10,15 +10,22 @@
 // As long as a query may take, and less than the gateway waits.
 #define VERSION_TIMEOUT_MS 5000
 
+// A replica of the stream that lags does not have what was stored a moment ago, and neither may
+// Postgres; the time that asking both takes is what it needs.
+#define ROUNDS 3
+
 struct version {
     struct store *store;
     const char *tenant;
     const Hr__AncestorRef *ref;
     struct arena *arena;
     char packet_id[UUID_TEXT_BYTES];
+    unsigned rounds;
     version_loaded_fn done;
     void *ctx;
 };
+
+static void ask_stream(struct version *version);
 
 static void on_reply(void *ctx, enum rc rc, struct msg *reply)
 {
@@ -30,6 +37,10 @@ static void on_reply(void *ctx, enum rc rc, struct msg *reply)
     else if (rc == RC_OK)
         rc = wire_unpack(&packet, version->arena, &hr__packet__descriptor, msg_data(reply),
                          msg_len(reply));
+    if (rc == RC_NOT_FOUND && ++version->rounds < ROUNDS) {
+        ask_stream(version);
+        return;
+    }
     if (rc == RC_OK)
         message_complete(packet, version->arena);
     else
@@ -76,18 +87,29 @@ static void on_loaded(void *ctx, enum rc rc, const struct stored *stored)
         version->done(version->ctx, rc, NULL);
 }
 
+static void ask_stream(struct version *version)
+{
+    store_load_at(version->store, version->tenant, version->packet_id, version->ref->sequence,
+                  version->arena, on_loaded, version);
+}
+
 void version_load(struct store *store, const char *tenant, const Hr__AncestorRef *ref,
                   struct arena *arena, version_loaded_fn done, void *ctx)
 {
     struct version *version = arena_calloc(arena, 1, sizeof *version);
 
-    *version = (struct version){store, tenant, ref, arena, "", done, ctx};
+    version->store = store;
+    version->tenant = tenant;
+    version->ref = ref;
+    version->arena = arena;
+    version->done = done;
+    version->ctx = ctx;
     if (ref->packet_id.len >= sizeof version->packet_id) {
         done(ctx, RC_CORRUPT, NULL);
         return;
     }
     memcpy(version->packet_id, ref->packet_id.data, ref->packet_id.len);
-    store_load_at(store, tenant, version->packet_id, ref->sequence, arena, on_loaded, version);
+    ask_stream(version);
 }
 
 // --- the last one --------------------------------------------------------------------------------

@@ -12,7 +12,7 @@ from packets import PACKETS, body
 from web import Web
 
 CLIENTS = 32
-CHAINS_EACH = 30
+CHAINS_EACH = 30  # at least: the load goes on as long as there is killing
 KILLS = 8
 SECONDS = 120
 
@@ -64,12 +64,12 @@ def test_every_acknowledged_chain_is_one_child(rail):
 
             async def client(number):
                 nonlocal tries
-                for i in range(CHAINS_EACH):
+                i = 0
+                while i < CHAINS_EACH or not killer.done():
                     key = f"{number}-{i}"
                     acknowledged[key], needed = await insist(web, root, key, number)
                     tries += needed
-                    if not killer.done():
-                        await asyncio.sleep(0.05)  # so that the load outlasts the killing
+                    i += 1
 
             await asyncio.gather(*[client(number) for number in range(CLIENTS)])
             await killer
@@ -82,6 +82,6 @@ def test_every_acknowledged_chain_is_one_child(rail):
             assert record.event.type == "created"
             children[(record.packet.context.summary, record.packet.id)] += 1
     print(f"{len(acknowledged)} chains, {tries} tries, {KILLS} kills")
-    assert len(acknowledged) == CLIENTS * CHAINS_EACH
+    assert len(acknowledged) >= CLIENTS * CHAINS_EACH and tries > len(acknowledged)
     assert set(children) == set(acknowledged.items()), "none lost, none doubled"
     assert set(children.values()) == {1}

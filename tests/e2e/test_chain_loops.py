@@ -120,6 +120,26 @@ def test_a_loop_can_be_brought_before_a_human(client):
     assert legitimate["status"] == "created" and legitimate["hitl"] is None
 
 
+def test_after_a_human_has_answered_the_path_begins_anew(client):
+    packet = root(client, "A", "B")
+    for source, target in zip("BABA", "ABAB", strict=True):
+        packet = follow(client, packet, source, target)
+    packet = follow(client, packet, "B", "A", divert_to_human=True)
+    respond = f"{PACKETS}/{packet['id']}/respond"
+    other = client.post(respond, json={"response": "perhaps", "responded_by": "eve"})
+    assert other.status_code == 422, "it is one of the options"
+    answered = client.post(respond, json={"response": "continue", "responded_by": "eve"})
+    assert answered.status_code == 200, answered.text
+    assert answered.json()["lineage"]["path"] == ["A"]
+    packet = answered.json()
+    for source, target in zip("ABAB", "BABA", strict=True):
+        packet = follow(client, packet, source, target)
+    assert packet["lineage"]["path"] == list("ABABA")
+    assert packet["lineage"]["hops"] == 9
+    packet = follow(client, packet, "A", "B")
+    assert chain(client, packet, "B", "A").status_code == 409
+
+
 def test_a_refusal_leaves_nothing_behind(client):
     packet = root(client, "A", "B")
     for source, target in zip("BABA", "ABAB", strict=True):
