@@ -137,6 +137,10 @@ ProtobufCMessage *query_read(struct arena *arena, const ProtobufCMessageDescript
             (void)complain(issues, descriptor->fields[i].name, "", "missing", "Field required");
         else if (value != NULL)
             read_field(message, &descriptor->fields[i], value, issues);
+        // An empty text counts as absent.
+        if ((value == NULL || *value == '\0') &&
+            (rules_of(descriptor, i)->flags & RULE_REQUIRED) != 0)
+            (void)complain(issues, descriptor->fields[i].name, "", "missing", "Field required");
     }
     return message;
 }

@@ -133,6 +133,12 @@ class Admin(Agent):
     async def last_seq(self):
         return (await self.api("STREAM.INFO." + STREAM))["state"]["last_seq"]
 
+    async def last_record(self, tenant, packet_id):
+        """What the stream holds last of a packet."""
+        js = self.nats.jetstream(timeout=self.seconds)
+        message = await js.get_last_msg(STREAM, f"hr.v1.packet.0.{tenant}.{packet_id}")
+        return record_pb2.PacketRecord.FromString(message.data)
+
     async def records(self, first=1):
         """The stream from a sequence to its end: [(sequence, subject, PacketRecord)]."""
         last = await self.last_seq()
