@@ -132,7 +132,7 @@ ProtobufCMessage *query_read(struct arena *arena, const ProtobufCMessageDescript
         const char *value = value_of(source, descriptor->fields[i].name);
         bool required = (rules_of(descriptor, i)->flags & RULE_REQUIRED) != 0;
 
-        // An empty text counts as absent.
+        // An empty one that is needed counts as absent.
         if (required && (value == NULL || *value == '\0'))
             (void)complain(issues, descriptor->fields[i].name, "", "missing", "Field required");
         else if (value != NULL)
