@@ -14,7 +14,8 @@ void command_change(struct command *command, struct store *store, const char *ve
 void command_reply_packet(struct command *command, struct store *store, Hr__Packet *packet,
                           uint64_t sequence);
 
-// The same for a change that has been made: a refusal says so, too.
+// The same with the record that this command made: a refusal says that it did. stored is not needed
+// any more when this returns, but its record lives as long as the command.
 void command_reply_changed(struct command *command, struct store *store,
                            const struct stored *stored);
 

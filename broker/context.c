@@ -95,9 +95,9 @@ static void add_omitted(struct walk *walk, Hr__AncestorRef *ref)
         Hr__AncestorRef **items;
 
         refs->room = refs->room > 0 ? refs->room * 2 : LIST_FIRST;
-        items = arena_calloc(walk->arena, refs->room, sizeof *items);
+        items = arena_calloc(walk->arena, refs->room, sizeof(Hr__AncestorRef *));
         if (refs->count > 0)
-            memcpy(items, refs->items, refs->count * sizeof *items);
+            memcpy(items, refs->items, refs->count * sizeof(Hr__AncestorRef *));
         refs->items = items;
     }
     refs->items[refs->count++] = ref;

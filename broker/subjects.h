@@ -51,6 +51,9 @@
 #define TYPE_JSON "application/json"
 #define TYPE_PROTOBUF "application/protobuf"
 
+// Stands for all tenants in a command of the gateway's own. No key may belong to it.
+#define TENANT_PLATFORM "platform"
+
 // One deployment has a fixed number of shards; so far it is one, and every packet is in it.
 #define SHARD_COUNT 1
 

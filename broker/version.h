@@ -14,4 +14,19 @@ typedef void (*version_loaded_fn)(void *ctx, enum rc rc, Hr__Packet *packet);
 void version_load(struct store *store, const char *tenant, const Hr__AncestorRef *ref,
                   struct arena *arena, version_loaded_fn done, void *ctx);
 
+struct version_last {
+    Hr__Packet *packet; // in the arena of the load
+    uint64_t sequence;  // of the record it is from
+    Text event_id;      // likewise
+};
+
+// Loop thread, exactly once. last is NULL unless rc is RC_OK. RC_NOT_FOUND: there is no such
+// packet. Others: as above.
+typedef void (*version_last_fn)(void *ctx, enum rc rc, const struct version_last *last);
+
+// A packet as it was last changed. Of an archived one the stream holds a stub, which names the
+// version that was the last before it.
+void version_load_last(struct store *store, const char *tenant, const char *packet_id,
+                       struct arena *arena, version_last_fn done, void *ctx);
+
 #endif

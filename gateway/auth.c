@@ -44,7 +44,7 @@ static enum rc identify(struct exchange *exchange, const char *text, struct prob
 
     digest_of(digest, text, strlen(text));
     if (is_bootstrap(gateway, digest)) {
-        *caller = (struct caller){gateway->bootstrap_tenant, BOOTSTRAP_ID, ROLE_ADMIN};
+        *caller = (struct caller){gateway->bootstrap_tenant, BOOTSTRAP_ID, ROLE_ADMIN, true};
         return RC_OK;
     }
     if (!keys_are_current(gateway->keys))

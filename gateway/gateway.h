@@ -20,9 +20,11 @@ struct gateway {
     const char *bootstrap_key; // never logged; "" for none
     const char *bootstrap_tenant;
     int64_t body_max_bytes;
+    const char *environment; // a word for people
 
     // State.
     struct run *run;
+    int64_t started_ns;
     struct web_config web_config;
     struct web *web;
     struct keys *keys;
@@ -36,6 +38,7 @@ struct caller {
     const char *tenant; // safe token
     const char *key_id; // safe token
     int role;           // see auth.h
+    bool platform;      // may ask about all tenants
 };
 
 struct exchange {

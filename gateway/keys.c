@@ -129,7 +129,7 @@ static void take(struct keys *keys, struct entry *entry, const struct msg *msg)
     }
     key = (const Hr__ApiKey *)message;
     if (!copy_token(entry->id, key->id) || !copy_token(entry->tenant, key->tenant) ||
-        !copy_token(entry->role, key->role)) {
+        !copy_token(entry->role, key->role) || strcmp(entry->tenant, TENANT_PLATFORM) == 0) {
         log_warn("keys.unsafe", "digest=%.8s", entry->digest);
         return;
     }
@@ -194,6 +194,19 @@ void keys_close(struct keys *keys)
 bool keys_are_current(const struct keys *keys)
 {
     return keys->current;
+}
+
+size_t keys_count(const struct keys *keys, const char *tenant)
+{
+    size_t count = 0;
+
+    for (size_t i = 0; i < keys->slots; i++) {
+        const struct entry *entry = &keys->entries[i];
+
+        count += entry->used && !entry->deleted && !entry->key.revoked &&
+                 (tenant == NULL || strcmp(entry->tenant, tenant) == 0);
+    }
+    return count;
 }
 
 const struct key *keys_find(const struct keys *keys, const uint8_t digest[DIGEST_BYTES])

@@ -24,4 +24,7 @@ bool keys_are_current(const struct keys *keys);
 // digest: SHA-256 of the whole key. NULL: there is no such key.
 const struct key *keys_find(const struct keys *keys, const uint8_t digest[32]);
 
+// How many keys can be used; tenant NULL: of all tenants.
+size_t keys_count(const struct keys *keys, const char *tenant);
+
 #endif

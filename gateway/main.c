@@ -5,6 +5,7 @@
 
 #include "broker/base/id.h"
 #include "broker/base/log.h"
+#include "broker/subjects.h"
 #include "gateway/gateway.h"
 #include "gateway/http.h"
 #include "gateway/keys.h"
@@ -20,6 +21,8 @@ static const struct cfg_key keys[] = {
             "the tenant that key belongs to"),
     CFG_I64(struct gateway, body_max_bytes, "HR_MAX_BODY_BYTES", "1048576", 1024, 7340032,
             "longest request body, in bytes"),
+    CFG_STR(struct gateway, environment, "HR_ENVIRONMENT", "dev",
+            "what kind of deployment this is, as system health shows it"),
     CFG_END,
 };
 
@@ -46,8 +49,11 @@ static enum rc on_open(void *ctx, struct run *run)
     enum rc rc;
 
     gateway->run = run;
-    if (!token_is_safe(gateway->bootstrap_tenant, strlen(gateway->bootstrap_tenant))) {
-        log_error("gateway.config", "reason=\"HR_BOOTSTRAP_TENANT is not a safe token\"");
+    gateway->started_ns = clock_now_ns();
+    if (!token_is_safe(gateway->bootstrap_tenant, strlen(gateway->bootstrap_tenant)) ||
+        strcmp(gateway->bootstrap_tenant, TENANT_PLATFORM) == 0) {
+        log_error("gateway.config",
+                  "reason=\"HR_BOOTSTRAP_TENANT is not a safe token, or reserved\"");
         return RC_CONFIG;
     }
     http_init();

@@ -16,12 +16,27 @@ static void on_page(struct exchange *exchange, ProtobufCMessage *page, uint64_t 
     http_reply(exchange, page, sequence);
 }
 
-void packets_list(struct exchange *exchange)
+static void read_page(struct exchange *exchange, const char *verb)
 {
     ProtobufCMessage *query = http_query(exchange);
 
     if (query != NULL)
-        backend_send(exchange, "packet", "list", query, exchange->route->reply, true, on_page);
+        backend_send(exchange, "packet", verb, query, exchange->route->reply, true, on_page);
+}
+
+void packets_list(struct exchange *exchange)
+{
+    read_page(exchange, "list");
+}
+
+void packets_search(struct exchange *exchange)
+{
+    read_page(exchange, "search");
+}
+
+void packets_awaiting(struct exchange *exchange)
+{
+    read_page(exchange, "awaiting");
 }
 
 void packets_create(struct exchange *exchange)

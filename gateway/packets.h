@@ -5,6 +5,8 @@
 #include "gateway/gateway.h"
 
 void packets_list(struct exchange *exchange);
+void packets_search(struct exchange *exchange);
+void packets_awaiting(struct exchange *exchange);
 void packets_create(struct exchange *exchange);
 void packets_get(struct exchange *exchange);
 void packets_update(struct exchange *exchange);

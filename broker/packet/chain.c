@@ -52,9 +52,6 @@ static enum rc check_parent(struct decision *d, const struct chain_parent *paren
     if (parent->packet == NULL)
         return problem_set(&d->problem, d->arena, PROBLEM_NOT_FOUND, "Packet %s not found",
                            parent->packet_id);
-    if (parent->packet->archived_at != NULL)
-        return problem_set(&d->problem, d->arena, PROBLEM_ARCHIVED,
-                           "Packet %s is archived and cannot be gone on from", parent->packet_id);
     if (parent->if_match != 0 && parent->if_match != parent->sequence)
         return problem_set(&d->problem, d->arena, PROBLEM_PRECONDITION_FAILED,
                            "The packet has changed since the version named in If-Match");

@@ -11,7 +11,7 @@
 // What decide_chain has to know beside the command: the ctx of its change.
 struct chain_parent {
     const char *packet_id;    // as the command names it
-    const Hr__Packet *packet; // the parent as it was last stored; NULL: there is none
+    const Hr__Packet *packet; // the parent as it was last changed, whole; NULL: there is none
     Text event_id;            // of that version
     uint64_t sequence;        // likewise
     uint64_t if_match;        // the sequence it must have; 0: any

@@ -4,6 +4,7 @@
 #include "broker/base/timestamp.h"
 #include "broker/base/utf8.h"
 #include "broker/packet/json_write.h"
+#include "broker/packet/rules.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -129,8 +130,12 @@ ProtobufCMessage *query_read(struct arena *arena, const ProtobufCMessageDescript
 
     for (unsigned i = 0; i < descriptor->n_fields; i++) {
         const char *value = value_of(source, descriptor->fields[i].name);
+        bool required = (rules_of(descriptor, i)->flags & RULE_REQUIRED) != 0;
 
-        if (value != NULL)
+        // An empty text counts as absent.
+        if (required && (value == NULL || *value == '\0'))
+            (void)complain(issues, descriptor->fields[i].name, "", "missing", "Field required");
+        else if (value != NULL)
             read_field(message, &descriptor->fields[i], value, issues);
     }
     return message;

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #define PAGE_MAX 200
+#define SEARCH_MAX 2000      // characters of a search
 #define SECONDS_MAX 31536000 // a year
 #define HOPS_MAX 10000
 #define PATH_MAX_AGENTS 16 // how many a packet remembers
@@ -152,15 +153,20 @@ static const struct {
     {&hr__chain_packet__descriptor,       "actions",           {.fallback = "{}"}                                     },
     {&hr__chain_packet__descriptor,       "max_context_bytes", {.min = 0, .max = CONTEXT_BYTES_MAX}                   },
     {&hr__get_context__descriptor,        "packet_id",         {.flags = RULE_UUID}                                   },
-    {&hr__get_context__descriptor,        "from",              {.flags = RULE_REQUIRED, .min = 1, .max = FROM_MAX}    },
+    {&hr__get_context__descriptor,        "from",              {.flags = RULE_REQUIRED, .max = FROM_MAX}              },
     {&hr__get_version__descriptor,        "packet_id",         {.flags = RULE_UUID}                                   },
-    {&hr__get_version__descriptor,        "event_id",          {.flags = RULE_REQUIRED | RULE_UUID}                   },
+    {&hr__get_version__descriptor,        "event_id",          {.flags = RULE_UUID}                                   },
     {&hr__get_tree__descriptor,           "packet_id",         {.flags = RULE_UUID}                                   },
     {&hr__tree_node__descriptor,          "claimed_at",        {.flags = RULE_QUIET}                                  },
     {&hr__tree_node__descriptor,          "completed_at",      {.flags = RULE_QUIET}                                  },
 
     {&hr__list_packets__descriptor,       "limit",             {.min = 1, .max = PAGE_MAX}                            },
     {&hr__list_packets__descriptor,       "offset",            {.min = 0, .max = INT64_MAX}                           },
+    {&hr__search_packets__descriptor,     "q",                 {.flags = RULE_REQUIRED, .min = 2, .max = SEARCH_MAX}  },
+    {&hr__search_packets__descriptor,     "limit",             {.min = 1, .max = PAGE_MAX}                            },
+    {&hr__search_packets__descriptor,     "offset",            {.min = 0, .max = INT64_MAX}                           },
+    {&hr__list_awaiting__descriptor,      "limit",             {.min = 1, .max = PAGE_MAX}                            },
+    {&hr__list_awaiting__descriptor,      "offset",            {.min = 0, .max = INT64_MAX}                           },
     {&hr__list_audit__descriptor,         "limit",             {.min = 1, .max = PAGE_MAX}                            },
     {&hr__list_audit__descriptor,         "offset",            {.min = 0, .max = INT64_MAX}                           },
 };

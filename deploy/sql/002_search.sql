@@ -3,10 +3,34 @@
 ALTER TABLE packets
     ADD COLUMN parent_id uuid,
     ADD COLUMN due_at    timestamptz,                               -- of the checkpoint it waits at
-    ADD COLUMN approvers text[] COLLATE "C" NOT NULL DEFAULT '{}';  -- who may answer; empty: anyone
+    ADD COLUMN approvers text[] COLLATE "C" NOT NULL DEFAULT '{}',  -- who may answer; empty: anyone
+    ADD COLUMN claim_us    bigint,                                  -- from its creation to its claim
+    ADD COLUMN complete_us bigint;                                  -- and from there to its completion
 
 CREATE INDEX packets_parent   ON packets (tenant, parent_id) WHERE parent_id IS NOT NULL;
 CREATE INDEX packets_awaiting ON packets (tenant, due_at, created_at, id) WHERE status = 'awaiting_human';
+
+CREATE INDEX packets_waiting  ON packets (created_at) WHERE status = 'created';
+
+-- What statistics are made of, kept by the writer like the counts themselves: nothing has to be gone
+-- through when somebody asks.
+ALTER TABLE packet_counts
+    ADD COLUMN claims      bigint NOT NULL DEFAULT 0,  -- of those packets, how many have a claim_us
+    ADD COLUMN claim_us    bigint NOT NULL DEFAULT 0,  -- and what theirs add up to
+    ADD COLUMN completions bigint NOT NULL DEFAULT 0,
+    ADD COLUMN complete_us bigint NOT NULL DEFAULT 0;
+
+-- A packet counts once for its source and once for its target; active: it is with its target now.
+CREATE TABLE agent_counts (
+    tenant text    COLLATE "C" NOT NULL,
+    agent  text    COLLATE "C" NOT NULL,
+    shard  integer NOT NULL,
+    n      bigint  NOT NULL,
+    active bigint  NOT NULL,
+    PRIMARY KEY (tenant, agent, shard)
+) WITH (fillfactor = 50);
+
+CREATE INDEX agent_counts_busiest ON agent_counts (tenant, n);
 
 -- Words without their accents where the server has the extension for it, and stemmed as English.
 CREATE TEXT SEARCH CONFIGURATION handoffrail (COPY = english);

@@ -59,6 +59,7 @@ def subscribe(subject):
         ("gateway", "$SRV.PING"),
         ("worker", "hr.v1.packet.no-stream-takes-this"),
         ("worker", "_INBOX.somebody.1"),
+        ("worker", "hr.v1.cmd.default.hr-worker-chain.packet.version"),
         ("admin", "anything"),
     ],
 )

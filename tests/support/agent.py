@@ -14,6 +14,7 @@ packet_pb2 = contract.load("packet")
 command_pb2 = contract.load("command")
 chain_pb2 = contract.load("chain")
 admin_pb2 = contract.load("admin")
+query_pb2 = contract.load("query")
 record_pb2 = contract.load("record")
 audit_pb2 = contract.load("audit")
 
@@ -33,6 +34,10 @@ MESSAGES = {
     "packet.decline": (command_pb2.DeclinePacket, packet_pb2.Packet),
     "packet.respond": (command_pb2.RespondPacket, packet_pb2.Packet),
     "packet.list": (command_pb2.ListPackets, command_pb2.PacketPage),
+    "packet.search": (query_pb2.SearchPackets, command_pb2.PacketPage),
+    "packet.awaiting": (query_pb2.ListAwaiting, command_pb2.PacketPage),
+    "stats.get": (command_pb2.Empty, query_pb2.Stats),
+    "system.health": (command_pb2.Empty, query_pb2.SystemHealth),
     "packet.chain": (chain_pb2.ChainPacket, packet_pb2.Packet),
     "packet.context": (chain_pb2.GetContext, chain_pb2.OwnPart),
     "packet.version": (chain_pb2.GetVersion, packet_pb2.Packet),
@@ -127,6 +132,12 @@ class Admin(Agent):
 
     async def last_seq(self):
         return (await self.api("STREAM.INFO." + STREAM))["state"]["last_seq"]
+
+    async def last_record(self, tenant, packet_id):
+        """What the stream holds last of a packet."""
+        js = self.nats.jetstream(timeout=self.seconds)
+        message = await js.get_last_msg(STREAM, f"hr.v1.packet.0.{tenant}.{packet_id}")
+        return record_pb2.PacketRecord.FromString(message.data)
 
     async def records(self, first=1):
         """The stream from a sequence to its end: [(sequence, subject, PacketRecord)]."""

@@ -648,6 +648,39 @@ Test(change, refuses_a_key_that_was_used_for_something_else)
     cr_assert_eq(fake.row_count, 2);
 }
 
+static enum rc decide_no(struct decision *decision, const ProtobufCMessage *request)
+{
+    (void)request;
+    return problem_set(&decision->problem, decision->arena, PROBLEM_HANDOFF_LOOP, "not any more");
+}
+
+static struct outcome follow_up(const char *key, decide_fn decide)
+{
+    return run_spec((struct change_spec){
+        .verb = "chain",
+        .look_first = true,
+        .idempotency_key = key,
+        .decide = decide,
+        .request = message_of(memory, &hr__create_packet__descriptor, create_body(memory, ""))});
+}
+
+Test(change, looks_for_a_repeat_before_it_decides_where_it_is_told_to)
+{
+    struct outcome first = follow_up("key", decide_create);
+    struct outcome second;
+
+    assert_stored(&first, 1);
+    second = follow_up("key", decide_no);
+    assert_stored(&second, 1);
+    cr_assert_str_eq(record_json(&first), record_json(&second));
+    second = follow_up("other", decide_no);
+    assert_refused(&second, PROBLEM_HANDOFF_LOOP);
+    second = follow_up(NULL, decide_no);
+    assert_refused(&second, PROBLEM_HANDOFF_LOOP);
+    second = follow_up("other", decide_create);
+    assert_stored(&second, 2);
+}
+
 Test(change, tells_the_same_body_of_two_commands_apart)
 {
     struct outcome outcome;

@@ -158,3 +158,22 @@ Test(query_read, leaves_out_text_that_is_not_utf_8)
     cr_assert_eq(issues.count, 1);
     cr_assert_str_eq(issues.items[0]->type, "string_unicode");
 }
+
+Test(query_read, a_parameter_that_is_needed_is_asked_for)
+{
+    static const char *const none[] = {NULL};
+    static const char *const empty[] = {"from", "", NULL};
+    static const char *const given[] = {"from", "x", NULL};
+    const char *const *const cases[] = {none, empty, given};
+
+    for (size_t i = 0; i < 3; i++) {
+        struct issues issues = {.arena = memory};
+
+        (void)read_query(&hr__get_context__descriptor, cases[i], &issues);
+        cr_assert_eq(issues.count, i < 2);
+        if (i < 2) {
+            cr_assert_str_eq(issues.items[0]->type, "missing");
+            ASSERT_TEXT(issues.items[0]->path, "[\"query\",\"from\"]");
+        }
+    }
+}

@@ -24,8 +24,8 @@ static const enum pg_type event_types[EVENT_COLUMNS] = {
 };
 
 static const enum pg_type packet_types[PACKET_COLUMNS] = {
-    PG_INT8, PG_TIMESTAMPTZ, PG_TIMESTAMPTZ, PG_UUID,  PG_TEXT, PG_TEXT,        PG_TEXT,
-    PG_TEXT, PG_TEXT,        PG_TEXT,        PG_BYTEA, PG_UUID, PG_TIMESTAMPTZ, PG_TEXT,
+    PG_INT8, PG_TIMESTAMPTZ, PG_TIMESTAMPTZ, PG_UUID, PG_TEXT,        PG_TEXT, PG_TEXT, PG_TEXT,
+    PG_TEXT, PG_TEXT,        PG_BYTEA,       PG_UUID, PG_TIMESTAMPTZ, PG_TEXT, PG_INT8, PG_INT8,
 };
 
 static const enum pg_type text_types[TEXT_COLUMNS] = {
@@ -253,6 +253,15 @@ static struct pg_param parent_of(const Hr__Packet *packet)
     return pg_uuid(&parent);
 }
 
+// Null when there is no such time. Both are ours, so the one is not before the other.
+static struct pg_param time_between(const Google__Protobuf__Timestamp *from,
+                                    const Google__Protobuf__Timestamp *to)
+{
+    if (from == NULL || to == NULL)
+        return pg_null(PG_INT8);
+    return pg_int8(wire_timestamp_us(to) - wire_timestamp_us(from));
+}
+
 static struct pg_param due_of(const Hr__Packet *packet)
 {
     if (packet->hitl == NULL || packet->hitl->deadline == NULL)
@@ -302,6 +311,9 @@ static void add_packet(struct batch *batch, const struct projection_item *item,
     bool has_source = metadata != NULL && metadata->source_agent != NULL;
     bool has_target = metadata != NULL && metadata->target_agent != NULL;
     Text packed = wire_pack(batch->arena, &packet->base);
+    const Google__Protobuf__Timestamp *claimed_at = metadata != NULL ? metadata->claimed_at : NULL;
+    const Google__Protobuf__Timestamp *completed_at =
+        metadata != NULL ? metadata->completed_at : NULL;
     struct pg_array *column = batch->packets;
 
     pg_array_append(column++, pg_int8((int64_t)item->sequence));
@@ -319,6 +331,8 @@ static void add_packet(struct batch *batch, const struct projection_item *item,
     pg_array_append(column++, parent_of(packet));
     pg_array_append(column++, due_of(packet));
     pg_array_append(column++, approvers_literal(batch, packet->hitl));
+    pg_array_append(column++, time_between(packet->created_at, claimed_at));
+    pg_array_append(column++, time_between(claimed_at, completed_at));
     assert(column == batch->packets + PACKET_COLUMNS);
     add_texts(batch, item, reading);
 }

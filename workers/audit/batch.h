@@ -24,7 +24,7 @@ enum event_column {
     EVENT_COLUMNS,
 };
 
-#define PACKET_COLUMNS 14
+#define PACKET_COLUMNS 16
 #define TEXT_COLUMNS 7
 #define BATCH_MONTHS 8
 

@@ -4,6 +4,7 @@
 #include "broker/commands.h"
 #include "broker/context.h"
 #include "broker/packet/chain.h"
+#include "broker/version.h"
 
 #define WINDOW_MIN 2
 
@@ -42,13 +43,16 @@ static void on_changed(void *ctx, enum rc rc, const struct stored *stored,
 {
     struct follow_up *follow_up = ctx;
 
-    if (rc == RC_OK)
-        command_reply_changed(follow_up->command, follow_up->chain->store, stored);
-    else
+    if (rc != RC_OK) {
         command_refuse(follow_up->command, problem);
+        return;
+    }
+    if (stored->record->packet->lineage != NULL)
+        metric_observe(follow_up->chain->depth, "", (double)stored->record->packet->lineage->hops);
+    command_reply_changed(follow_up->command, follow_up->chain->store, stored);
 }
 
-static void on_parent(void *ctx, enum rc rc, const struct stored *stored)
+static void on_parent(void *ctx, enum rc rc, const struct version_last *last)
 {
     struct follow_up *follow_up = ctx;
     struct command *command = follow_up->command;
@@ -59,9 +63,9 @@ static void on_parent(void *ctx, enum rc rc, const struct stored *stored)
     }
     // Without a parent, too: a repeat is answered with the child even so.
     if (rc == RC_OK) {
-        follow_up->parent.packet = stored->record->packet;
-        follow_up->parent.event_id = stored->record->event->id;
-        follow_up->parent.sequence = stored->sequence;
+        follow_up->parent.packet = last->packet;
+        follow_up->parent.event_id = last->event_id;
+        follow_up->parent.sequence = last->sequence;
     }
     follow_up->spec = (struct change_spec){
         .tenant = command->tenant,
@@ -98,8 +102,8 @@ void chain_on_chain(void *ctx, struct command *command)
     follow_up->parent.if_match = command->if_match;
     follow_up->parent.claim = command->claim;
     set_limits(&follow_up->parent, chain, command->tenant);
-    store_load(chain->store, command->tenant, follow_up->parent.packet_id, command->arena,
-               on_parent, follow_up);
+    version_load_last(chain->store, command->tenant, follow_up->parent.packet_id, command->arena,
+                      on_parent, follow_up);
 }
 
 // --- left-out context ----------------------------------------------------------------------------
@@ -121,7 +125,7 @@ static void on_found(void *ctx, const Hr__OwnPart *part, uint64_t sequence,
         command_reply(command, &part->base, sequence);
 }
 
-static void on_loaded(void *ctx, enum rc rc, const struct stored *stored)
+static void on_loaded(void *ctx, enum rc rc, const struct version_last *last)
 {
     struct context_command *context = ctx;
     struct command *command = context->command;
@@ -129,7 +133,7 @@ static void on_loaded(void *ctx, enum rc rc, const struct stored *stored)
     struct problem problem;
 
     if (rc == RC_OK) {
-        context_find(context->chain->store, command->tenant, stored->record->packet, request->from,
+        context_find(context->chain->store, command->tenant, last->packet, request->from,
                      command->arena, on_found, command);
     } else if (rc == RC_NOT_FOUND) {
         (void)problem_set(&problem, command->arena, PROBLEM_NOT_FOUND, "Packet %s not found",
@@ -153,6 +157,6 @@ void chain_on_context(void *ctx, struct command *command)
     context->command = command;
     context->packet_id =
         arena_copy(command->arena, request->packet_id.data, request->packet_id.len);
-    store_load(context->chain->store, command->tenant, context->packet_id, command->arena,
-               on_loaded, context);
+    version_load_last(context->chain->store, command->tenant, context->packet_id, command->arena,
+                      on_loaded, context);
 }

@@ -3,6 +3,7 @@
 #define WORKERS_CHAIN_CHAIN_H
 
 #include "broker/bucket.h"
+#include "broker/metrics.h"
 #include "broker/packet/loop.h"
 #include "broker/service.h"
 
@@ -12,6 +13,7 @@ struct chain {
     const struct bucket *tenants;
     struct loop_limits limits; // of a tenant that says nothing else
     int64_t max_context_bytes; // likewise
+    struct metric *depth;      // of the follow-ups that were made
 };
 
 void chain_on_chain(void *chain, struct command *command);

@@ -29,6 +29,8 @@ static const struct cfg_key keys[] = {
     CFG_END,
 };
 
+static const double depth_bounds[] = {0, 1, 2, 5, 10, 20, 50};
+
 static const struct command_spec commands[] = {
     {"packet", "chain",   &hr__chain_packet__descriptor, chain_on_chain  },
     {"packet", "context", &hr__get_context__descriptor,  chain_on_context},
@@ -60,6 +62,9 @@ static enum rc on_open(void *ctx, struct run *run)
     };
 
     app->tenants = bucket_open(run, &tenants);
+    app->chain.depth =
+        metric_create(METRIC_HISTOGRAM, "handoffrail_chain_depth", "Hops of the follow-ups made",
+                      "", depth_bounds, sizeof depth_bounds / sizeof depth_bounds[0]);
     app->chain.store = run_store(run);
     app->chain.tenants = app->tenants;
     app->config = (struct service_config){

@@ -3,9 +3,9 @@
 // left is planned for exactly the filters that were given and walks the index that fits.
 #include "workers/query/list.h"
 
-#include "broker/base/log.h"
 #include "broker/packet/check.h"
 #include "workers/query/cursor.h"
+#include "workers/query/page.h"
 #include "workers/sql/column.h"
 
 #include <assert.h>
@@ -28,7 +28,7 @@
 // next one.
 static const struct pg_statement page_statement = {
     "list_page",
-    "SELECT id, created_at, packet, fetched, seq FROM ("
+    "SELECT " PAGE_COLUMNS ", fetched, id, created_at FROM ("
     "SELECT id, created_at, packet, seq, count(*) OVER () AS fetched,"
     " coalesce(sum(octet_length(packet)) OVER (ORDER BY created_at DESC, id DESC"
     " ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING), 0) AS bytes_before FROM ("
@@ -62,127 +62,26 @@ struct list {
     void *ctx;
 };
 
-static Text trim(Text text)
-{
-    while (text.len > 0 && strchr(" \t\r\n\v\f", text.data[0]) != NULL && text.data[0] != '\0') {
-        text.data++;
-        text.len--;
-    }
-    while (text.len > 0 && text.data[text.len - 1] != '\0' &&
-           strchr(" \t\r\n\v\f", text.data[text.len - 1]) != NULL)
-        text.len--;
-    return text;
-}
-
-// Cuts the first item off a comma list. False: there was none.
-static bool next_item(Text *rest, Text *item)
-{
-    uint8_t *comma;
-
-    if (rest->data == NULL)
-        return false;
-    comma = memchr(rest->data, ',', rest->len);
-    *item = *rest;
-    if (comma == NULL) {
-        rest->data = NULL;
-    } else {
-        item->len = (size_t)(comma - rest->data);
-        rest->data += item->len + 1;
-        rest->len -= item->len + 1;
-    }
-    *item = trim(*item);
-    return true;
-}
-
-static struct pg_param text_filter(struct arena *arena, bool has, Text text)
-{
-    if (!has || text.len == 0)
-        return pg_null(PG_TEXT);
-    return column_key(arena, text.data, text.len);
-}
-
-static struct pg_param time_filter(const Google__Protobuf__Timestamp *timestamp)
-{
-    if (timestamp == NULL)
-        return pg_null(PG_TIMESTAMPTZ);
-    return pg_timestamptz(wire_timestamp_us(timestamp));
-}
-
-// *single or *many is set, the other is null: the planner can keep the order of an index only for
-// one value. An empty array counts as no filter when drop_empty is set.
-static enum rc list_filter(struct pg_array *array, struct pg_param *single, struct pg_param *many,
-                           struct arena *arena, Text text, bool drop_empty)
-{
-    struct pg_param param = pg_null(PG_TEXT);
-    Text item;
-    enum rc rc;
-
-    rc = pg_array_param(array, many); // for its type
-    many->null = true;
-    if (rc != RC_OK || text.len == 0)
-        return rc;
-    while (next_item(&text, &item)) {
-        if (drop_empty && item.len == 0)
-            continue;
-        param = column_key(arena, item.data, item.len);
-        pg_array_append(array, param);
-    }
-    if (array->count == 0)
-        return RC_OK;
-    if (single != NULL && array->count == 1) {
-        *single = param;
-        return RC_OK;
-    }
-    return pg_array_param(array, many);
-}
-
-static enum rc read_packets(struct list *list, const struct pg_result *rows, int count)
-{
-    Hr__PacketPage *page = list->page;
-
-    page->packets = arena_calloc(list->arena, (size_t)count, sizeof(void *));
-    for (int row = 0; row < count; row++) {
-        ProtobufCMessage *message;
-        Hr__Packet *packet;
-        size_t len;
-        const void *data = pg_get_bytes(rows, row, 2, &len);
-
-        if (wire_unpack(&message, list->arena, &hr__packet__descriptor, data, len) != RC_OK) {
-            log_error("list.unreadable", "row=%d bytes=%zu", row, len);
-            return RC_CORRUPT;
-        }
-        message_complete(message, list->arena);
-        packet = (Hr__Packet *)message;
-        // The claiming record could not know its own sequence.
-        if (packet->claim != NULL && !packet->claim->has_generation) {
-            packet->claim->has_generation = 1;
-            packet->claim->generation = (uint64_t)pg_get_int(rows, row, 4);
-        }
-        page->packets[page->n_packets++] = packet;
-    }
-    return RC_OK;
-}
-
 static enum rc fill_page(struct list *list, const struct pg_result *rows)
 {
     Hr__PacketPage *page = list->page;
     int count = pg_rows(rows);
-    int64_t fetched = count > 0 ? pg_get_int(rows, 0, 3) : 0;
+    int64_t fetched = count > 0 ? pg_get_int(rows, 0, 2) : 0;
 
     if (count > page->limit)
         count = (int)page->limit;
     page->has_total = 1;
     page->total = list->total;
     if (fetched > count) {
-        struct cursor cursor = {pg_get_timestamp_us(rows, count - 1, 1),
-                                pg_get_uuid(rows, count - 1, 0), list->total};
+        struct cursor cursor = {pg_get_timestamp_us(rows, count - 1, 4),
+                                pg_get_uuid(rows, count - 1, 3), list->total};
         char *text = arena_alloc(list->arena, CURSOR_TEXT_BYTES);
 
         cursor_format(text, &cursor);
         page->has_next_cursor = 1;
         page->next_cursor = text_of(text);
     }
-    return read_packets(list, rows, count);
+    return page_read(page, list->arena, rows, count);
 }
 
 static void on_page(void *ctx, enum rc rc, const struct pg_result *const *results)
@@ -204,15 +103,15 @@ static enum rc set_filters(struct pg_param params[FILTERS], struct pg_array arra
 
     params[0] = pg_text(tenant, strlen(tenant));
     params[1] = pg_null(PG_TEXT);
-    rc = list_filter(&arrays[0], &params[1], &params[2], arena, request->status, false);
+    rc = page_list(&arrays[0], &params[1], &params[2], arena, request->status, false);
     if (rc != RC_OK)
         return rc;
-    params[3] = text_filter(arena, request->has_source_agent, request->source_agent);
-    params[4] = text_filter(arena, request->has_target_agent, request->target_agent);
-    params[5] = text_filter(arena, request->has_priority, request->priority);
-    rc = list_filter(&arrays[1], NULL, &params[6], arena, request->tags, true);
-    params[7] = time_filter(request->created_after);
-    params[8] = time_filter(request->created_before);
+    params[3] = page_text(arena, request->has_source_agent, request->source_agent);
+    params[4] = page_text(arena, request->has_target_agent, request->target_agent);
+    params[5] = page_text(arena, request->has_priority, request->priority);
+    rc = page_list(&arrays[1], NULL, &params[6], arena, request->tags, true);
+    params[7] = page_time(request->created_after);
+    params[8] = page_time(request->created_before);
     return rc;
 }
 
@@ -248,7 +147,7 @@ enum rc list_packets(struct pg *pg, const char *tenant, const Hr__ListPackets *r
     *list = (struct list){arena, wire_new(arena, &hr__packet_page__descriptor), cursor.total, done,
                           ctx};
     list->page->has_limit = 1;
-    list->page->limit = request->has_limit ? request->limit : LIST_DEFAULT;
+    list->page->limit = request->has_limit ? request->limit : PAGE_DEFAULT;
     list->page->has_offset = 1;
     list->page->offset = request->has_offset ? request->offset : 0;
     assert(list->page->limit > 0 && list->page->offset >= 0);
@@ -260,7 +159,7 @@ enum rc list_packets(struct pg *pg, const char *tenant, const Hr__ListPackets *r
     params[10] = has_cursor ? pg_uuid(&cursor.id) : pg_null(PG_UUID);
     params[11] = pg_int8(list->page->limit + 1);
     params[12] = pg_int8(has_cursor ? 0 : list->page->offset);
-    params[13] = pg_int8(LIST_BYTES_MAX);
+    params[13] = pg_int8(PAGE_BYTES_MAX);
     if (rc == RC_OK)
         rc = run(pg, list, params);
     pg_array_fini(&arrays[0]);

@@ -5,10 +5,6 @@
 #include "broker/packet/problem.h"
 #include "workers/sql/pg.h"
 
-#define LIST_DEFAULT 50 // packets on a page when the client does not say
-#define LIST_BYTES_MAX                                                                             \
-    (4u << 20) // of packets: a page ends early behind that, and has a cursor then
-
 // page lives in the arena; NULL unless rc is RC_OK.
 typedef void (*list_done)(void *ctx, enum rc rc, const Hr__PacketPage *page);
 

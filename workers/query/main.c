@@ -1,6 +1,6 @@
 // query: answers lists, histories and the audit log out of Postgres.
-//   takes   hr.v1.cmd.<tenant>.<key>.packet.list|history|version|tree,
-//           audit.list|export|wait
+//   takes   hr.v1.cmd.<tenant>.<key>.packet.list|search|awaiting|history|version|tree,
+//           audit.list|export|wait, stats.get, system.health
 //   reads   tables packets, packet_events, projector: deploy/sql
 //   writes  nothing
 //   a reader that sends HR-Min-Seq sees everything up to it, or is told that the projection is
@@ -13,13 +13,17 @@
 #include "broker/subjects.h"
 #include "workers/query/audit_export.h"
 #include "workers/query/audit_list.h"
+#include "workers/query/awaiting.h"
 #include "workers/query/barrier.h"
 #include "workers/query/history.h"
 #include "workers/query/list.h"
+#include "workers/query/numbers.h"
+#include "workers/query/search.h"
 #include "workers/query/tree.h"
 #include "workers/query/version.h"
 
 #include <assert.h>
+#include <string.h>
 
 struct app {
     const char *postgres_url;
@@ -273,14 +277,80 @@ static void on_wait(void *ctx, struct command *command)
     enter_when_passed(ctx, command, enter_empty);
 }
 
+static void on_answer(void *ctx, enum rc rc, const ProtobufCMessage *answer)
+{
+    struct command *command = ctx;
+
+    if (rc == RC_OK)
+        command_reply(command, answer, 0);
+    else
+        command_fail(command, rc);
+}
+
+// rc: what the question returned; it has been asked, or there will be no answer.
+static void asked(struct command *command, enum rc rc)
+{
+    if (rc != RC_OK)
+        command_fail(command, rc);
+}
+
+static void enter_search(struct app *app, struct command *command)
+{
+    asked(command, search_packets(app->pg, command->tenant, (Hr__SearchPackets *)command->request,
+                                  command->arena, on_answer, command));
+}
+
+static void on_search(void *ctx, struct command *command)
+{
+    enter_when_passed(ctx, command, enter_search);
+}
+
+static void enter_awaiting(struct app *app, struct command *command)
+{
+    asked(command, awaiting_list(app->pg, command->tenant, (Hr__ListAwaiting *)command->request,
+                                 command->arena, on_answer, command));
+}
+
+static void on_awaiting(void *ctx, struct command *command)
+{
+    enter_when_passed(ctx, command, enter_awaiting);
+}
+
+static void enter_stats(struct app *app, struct command *command)
+{
+    asked(command, numbers_stats(app->pg, command->tenant, command->arena, on_answer, command));
+}
+
+static void on_stats(void *ctx, struct command *command)
+{
+    enter_when_passed(ctx, command, enter_stats);
+}
+
+static void enter_health(struct app *app, struct command *command)
+{
+    bool platform = strcmp(command->tenant, TENANT_PLATFORM) == 0;
+
+    asked(command, numbers_health(app->pg, platform ? NULL : command->tenant, app->connections,
+                                  command->arena, on_answer, command));
+}
+
+static void on_health(void *ctx, struct command *command)
+{
+    enter_when_passed(ctx, command, enter_health);
+}
+
 static const struct command_spec commands[] = {
-    {"packet", "list",    &hr__list_packets__descriptor, on_list   },
-    {"packet", "history", &hr__get_history__descriptor,  on_history},
-    {"packet", "version", &hr__get_version__descriptor,  on_version},
-    {"packet", "tree",    &hr__get_tree__descriptor,     on_tree   },
-    {"audit",  "list",    &hr__list_audit__descriptor,   on_audit  },
-    {"audit",  "export",  &hr__export_audit__descriptor, on_export },
-    {"audit",  "wait",    &hr__empty__descriptor,        on_wait   },
+    {"packet", "list",     &hr__list_packets__descriptor,   on_list    },
+    {"packet", "history",  &hr__get_history__descriptor,    on_history },
+    {"packet", "version",  &hr__get_version__descriptor,    on_version },
+    {"packet", "tree",     &hr__get_tree__descriptor,       on_tree    },
+    {"packet", "search",   &hr__search_packets__descriptor, on_search  },
+    {"packet", "awaiting", &hr__list_awaiting__descriptor,  on_awaiting},
+    {"stats",  "get",      &hr__empty__descriptor,          on_stats   },
+    {"system", "health",   &hr__empty__descriptor,          on_health  },
+    {"audit",  "list",     &hr__list_audit__descriptor,     on_audit   },
+    {"audit",  "export",   &hr__export_audit__descriptor,   on_export  },
+    {"audit",  "wait",     &hr__empty__descriptor,          on_wait    },
 };
 
 static void on_pg_state(void *ctx, bool up)

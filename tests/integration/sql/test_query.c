@@ -5,6 +5,7 @@
 #include "workers/query/barrier.h"
 #include "workers/query/history.h"
 #include "workers/query/list.h"
+#include "workers/query/page.h"
 
 #include <criterion/criterion.h>
 #include <stdio.h>
@@ -304,7 +305,7 @@ Test(query, a_page_of_huge_packets_ends_early_and_says_so)
     for (uint32_t i = 0; i < 10; i++)
         wishes[i] = (struct wish){.packet_id = id_number(i),
                                   .created_us = NOON_US + i,
-                                  .summary_len = i == 5 ? LIST_BYTES_MAX + 1000 : 1 << 20};
+                                  .summary_len = i == 5 ? PAGE_BYTES_MAX + 1000 : 1 << 20};
     store(wishes, 10);
     do {
         page = list(request);

@@ -1,0 +1,49 @@
+// Statistics: the query worker's numbers, and what only the gateway knows.
+#include "gateway/numbers.h"
+
+#include "broker/subjects.h"
+#include "gateway/backend.h"
+#include "gateway/http.h"
+#include "gateway/keys.h"
+#include "gateway/routes.h"
+
+#include <inttypes.h>
+
+static void on_stats(struct exchange *exchange, ProtobufCMessage *stats, uint64_t sequence)
+{
+    http_reply(exchange, stats, sequence);
+}
+
+void numbers_stats(struct exchange *exchange)
+{
+    backend_send(exchange, "stats", "get", wire_new(exchange->arena, &hr__empty__descriptor),
+                 exchange->route->reply, true, on_stats);
+}
+
+static void on_health(struct exchange *exchange, ProtobufCMessage *message, uint64_t sequence)
+{
+    Hr__SystemHealth *health = (Hr__SystemHealth *)message;
+    const struct gateway *gateway = exchange->gateway;
+    struct arena *arena = exchange->arena;
+    int64_t up_ms = (clock_now_ns() - gateway->started_ns) / 1000000;
+    const char *tenant = exchange->caller.platform ? NULL : exchange->caller.tenant;
+
+    health->has_version = true;
+    health->version = text_of(HR_VERSION);
+    health->uptime_seconds = wire_json(
+        arena, text_of(arena_printf(arena, "%" PRId64 ".%03" PRId64, up_ms / 1000, up_ms % 1000)));
+    health->has_environment = true;
+    health->environment = text_of(gateway->environment);
+    health->has_active_api_keys = true;
+    health->active_api_keys = (int64_t)keys_count(gateway->keys, tenant);
+    health->requests_last_1h_per_key = wire_json(arena, text_of("{}"));
+    http_reply(exchange, message, sequence);
+}
+
+void numbers_health(struct exchange *exchange)
+{
+    if (exchange->caller.platform)
+        exchange->caller.tenant = TENANT_PLATFORM;
+    backend_send(exchange, "system", "health", wire_new(exchange->arena, &hr__empty__descriptor),
+                 exchange->route->reply, true, on_health);
+}

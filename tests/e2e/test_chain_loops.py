@@ -1,0 +1,170 @@
+"""Agents that hand the same work to each other without end are stopped, or brought before a human."""
+
+import pytest
+from chains import chain, follow, get, link, root
+from packets import PACKETS
+from tenants import Tenants
+
+
+@pytest.fixture
+def tenants(rail, loop, admin):
+    made = Tenants(rail, loop, admin)
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def client(tenants):
+    return tenants.client("t-loops")
+
+
+def walk(client, agents, **parts):
+    """A chain along agents, one letter each; the answer to its last link."""
+    answer = None
+    packet = root(client, agents[0], agents[1])
+    for source, target in zip(agents[1:], agents[2:], strict=False):
+        answer = chain(client, packet, source, target, **parts)
+        if answer.status_code != 201:
+            return answer
+        packet = answer.json()
+    return answer
+
+
+@pytest.mark.parametrize("agents", ["ABA", "ABABA", "ABABAB", "ABCADEAF", "ABACADEFA", "AAA", "ABCABCABCA"])
+def test_what_is_no_loop(client, agents):
+    answer = walk(client, agents)
+    assert answer.status_code == 201
+    assert "".join(answer.json()["lineage"]["path"]) == agents
+
+
+@pytest.mark.parametrize(
+    ("agents", "reason"),
+    [
+        ("ABABABA", "max_cycles"),
+        ("XABABABA", "max_cycles"),
+        ("ABACADA", "max_repeats"),
+        ("AAAA", "max_repeats"),
+    ],
+)
+def test_what_is_one(client, agents, reason):
+    answer = walk(client, agents)
+    assert answer.status_code == 409
+    problem = answer.json()
+    assert problem["code"] == "handoff_loop"
+    detail = problem["detail"]
+    assert detail["reason"] == reason
+    assert "".join(detail["path"]) == agents[: len(detail["path"])]
+    assert detail["hops"] == len(detail["path"]) - 2
+    assert detail["limits"] == {"max_hops": 64, "max_cycles": 2, "max_repeats": 3, "window": 8}
+    assert detail["message"].startswith("Handoff loop: ")
+
+
+def test_the_65th_hop_is_refused(client):
+    packet = root(client, "a0", "a1")
+    for i in range(1, 65):
+        packet = follow(client, packet, f"a{i}", f"a{i + 1}")
+    assert packet["lineage"]["hops"] == 64 and len(packet["lineage"]["path"]) == 16
+    answer = chain(client, packet, "a65", "a66")
+    assert answer.status_code == 409
+    assert answer.json()["detail"]["reason"] == "max_hops"
+    assert answer.json()["detail"]["hops"] == 65
+
+
+def test_a_ring_of_three_is_stopped_by_a_longer_window(client):
+    answer = walk(client, "ABCABCABCA", limits={"window": 16})
+    assert answer.status_code == 409
+    assert answer.json()["detail"]["reason"] == "max_repeats"
+
+
+def test_limits_of_a_tenant(tenants):
+    client = tenants.client("t-limits")
+    tenants.limit("t-limits", max_hops=2, max_cycles=1, repeat_window=4, max_repeats=2)
+    assert walk(client, "ABABA").json()["detail"]["reason"] == "max_hops"
+    tenants.limit("t-limits", max_hops=300, max_cycles=1)
+    assert walk(client, "ABABA").json()["detail"]["reason"] == "max_cycles"
+    tenants.limit("t-limits", max_hops=300, max_cycles=7, max_repeats=8, repeat_window=16)
+    assert walk(client, "ABABABABAB").status_code == 201
+
+
+def test_a_chain_can_have_stricter_limits_and_its_descendants_keep_them(client):
+    first = root(client, "A", "B")
+    child = follow(client, first, "B", "C", limits={"max_hops": 2, "max_repeats": 100})
+    assert child["lineage"]["limits"] == {"max_hops": 2, "max_repeats": 100}
+    second = follow(client, child, "C", "D", limits={"max_hops": 50})
+    assert second["lineage"]["limits"]["max_hops"] == 2
+    answer = chain(client, second, "D", "E", limits={"max_hops": 50})
+    assert answer.status_code == 409
+    limits = answer.json()["detail"]["limits"]
+    assert limits == {"max_hops": 2, "max_cycles": 2, "max_repeats": 3, "window": 8}
+
+
+def test_a_loop_can_be_brought_before_a_human(client):
+    first = root(client, "A", "B")
+    for source, target in zip("BABA", "ABAB", strict=True):
+        first = follow(client, first, source, target)
+    diverted = follow(client, first, "B", "A", divert_to_human=True)
+    assert diverted["status"] == "awaiting_human"
+    hitl = diverted["hitl"]
+    assert hitl["required"] is True and hitl["options"] == ["continue", "stop"]
+    assert hitl["rejections"] == ["stop"]
+    assert hitl["reason"].startswith("Handoff loop: the same two agents")
+    assert diverted["lineage"]["path"] == ["A"]
+    claimed = client.post(
+        f"{PACKETS}/{diverted['id']}/claim", json={"agent_id": "A", "agent_name": "A"}
+    )
+    assert claimed.status_code == 409
+    events = client.get(f"{PACKETS}/{diverted['id']}/history").json()["events"]
+    assert events[0]["details"]["diverted"] == "max_cycles"
+    assert chain(client, first, "B", "A").status_code == 409, "without it: refused"
+    legitimate = follow(client, root(client, "A", "B"), "B", "A", divert_to_human=True)
+    assert legitimate["status"] == "created" and legitimate["hitl"] is None
+
+
+def test_after_a_human_has_answered_the_path_begins_anew(client):
+    packet = root(client, "A", "B")
+    for source, target in zip("BABA", "ABAB", strict=True):
+        packet = follow(client, packet, source, target)
+    packet = follow(client, packet, "B", "A", divert_to_human=True)
+    respond = f"{PACKETS}/{packet['id']}/respond"
+    other = client.post(respond, json={"response": "perhaps", "responded_by": "eve"})
+    assert other.status_code == 422, "it is one of the options"
+    answered = client.post(respond, json={"response": "continue", "responded_by": "eve"})
+    assert answered.status_code == 200, answered.text
+    assert answered.json()["lineage"]["path"] == ["A"]
+    packet = answered.json()
+    for source, target in zip("ABAB", "BABA", strict=True):
+        packet = follow(client, packet, source, target)
+    assert packet["lineage"]["path"] == list("ABABA")
+    assert packet["lineage"]["hops"] == 9
+    packet = follow(client, packet, "A", "B")
+    assert chain(client, packet, "B", "A").status_code == 409
+
+
+def test_a_refusal_leaves_nothing_behind(client):
+    packet = root(client, "A", "B")
+    for source, target in zip("BABA", "ABAB", strict=True):
+        packet = follow(client, packet, source, target)
+    before = client.get(f"{PACKETS}/{packet['id']}/chain").json()
+    key = {"Idempotency-Key": "loop-" + packet["id"]}
+    assert chain(client, packet, "B", "A", headers=key).status_code == 409
+    assert client.get(f"{PACKETS}/{packet['id']}/chain").json() == before
+    assert get(client, packet) == packet
+    other = chain(client, packet, "B", "C", headers=key)
+    assert other.status_code == 201, "a refused command uses no key up"
+
+
+def test_the_same_on_nats(agent, loop):
+    async def run():
+        made = (await agent.json("packet.create", link("A", "B"))).json()
+        for source, target in zip("BABAB", "ABABA", strict=True):
+            sent = {"packet_id": made["id"], **link(source, target)}
+            answer = await agent.json("packet.chain", sent)
+            if answer.status != 200:
+                return answer
+            made = answer.json()
+        return answer
+
+    answer = loop.run(run())
+    assert answer.status == 409
+    assert answer.headers["Nats-Service-Error"] == "handoff_loop"
+    assert answer.json()["detail"]["path"] == list("ABABABA")

@@ -1,0 +1,16 @@
+// Statistics of a tenant, and of all of them.
+#ifndef WORKERS_QUERY_NUMBERS_H
+#define WORKERS_QUERY_NUMBERS_H
+
+#include "workers/query/page.h"
+#include "workers/sql/pg.h"
+
+// A Stats of the tenant.
+enum rc numbers_stats(struct pg *pg, const char *tenant, struct arena *arena, query_done done,
+                      void *ctx) MUST_CHECK;
+
+// The part of a SystemHealth that Postgres knows. tenant NULL: of all tenants.
+enum rc numbers_health(struct pg *pg, const char *tenant, int64_t connections, struct arena *arena,
+                       query_done done, void *ctx) MUST_CHECK;
+
+#endif
