@@ -348,9 +348,13 @@ static void on_past_loaded(void *ctx, enum rc rc, const struct stored *stored)
 {
     struct change *change = ctx;
 
-    if (rc == RC_OK)
+    char event_id[UUID_TEXT_BYTES];
+
+    uuid_format(event_id, &change->past_event_id);
+    // A stream that was restored counts anew: the same sequence may be another record.
+    if (rc == RC_OK && text_is(stored->record->event->id, event_id))
         succeed(change, stored);
-    else if (rc == RC_NOT_FOUND)
+    else if (rc == RC_OK || rc == RC_NOT_FOUND)
         load_past_version(change);
     else
         refuse_rc(change, rc);
