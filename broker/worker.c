@@ -1,59 +1,49 @@
 // A service on the main loop, and nothing else.
 #include "broker/worker.h"
 
-struct app {
-    const struct worker_spec *spec;
-    struct service_config config;
-    struct service *service;
-};
-
 static enum rc on_open(void *ctx, struct run *run)
 {
-    struct app *app = ctx;
+    struct worker *worker = ctx;
 
-    app->config = (struct service_config){
-        .name = app->spec->name,
-        .help = app->spec->summary,
-        .commands = app->spec->commands,
-        .command_count = app->spec->command_count,
-        .ctx = run,
+    worker->run = run;
+    worker->config = (struct service_config){
+        .name = worker->spec->name,
+        .help = worker->spec->summary,
+        .commands = worker->spec->commands,
+        .command_count = worker->spec->command_count,
+        .ctx = worker,
     };
-    return service_open(&app->service, run_conn(run), &app->config);
+    return service_open(&worker->service, run_conn(run), &worker->config);
 }
 
 static void on_drain(void *ctx)
 {
-    struct app *app = ctx;
-
-    service_drain(app->service);
+    service_drain(((struct worker *)ctx)->service);
 }
 
 static size_t on_in_hand(void *ctx)
 {
-    struct app *app = ctx;
-
-    return service_in_hand(app->service);
+    return service_in_hand(((struct worker *)ctx)->service);
 }
 
 static void on_close(void *ctx) // also runs when on_open() failed
 {
-    struct app *app = ctx;
-
-    service_close(app->service);
+    service_close(((struct worker *)ctx)->service);
 }
 
-int worker_main(int argc, char **argv, const struct worker_spec *spec)
+int worker_main(int argc, char **argv, const struct worker_spec *spec, struct worker *worker)
 {
     const struct run_spec run = {
         .name = spec->program,
         .summary = spec->summary,
+        .keys = spec->keys,
         .creates_topology = true,
         .open = on_open,
         .close = on_close,
         .drain = on_drain,
         .in_hand = on_in_hand,
     };
-    struct app app = {.spec = spec};
 
-    return run_program(argc, argv, &run, &app);
+    worker->spec = spec;
+    return run_program(argc, argv, &run, worker);
 }

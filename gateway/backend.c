@@ -344,5 +344,8 @@ static void on_changed(struct exchange *exchange, ProtobufCMessage *reply, uint6
 void backend_change(struct exchange *exchange, const char *noun, const char *verb,
                     const ProtobufCMessage *request)
 {
-    backend_send(exchange, noun, verb, request, &hr__packet__descriptor, false, on_changed);
+    const ProtobufCMessageDescriptor *reply = exchange->route->reply;
+
+    backend_send(exchange, noun, verb, request, reply != NULL ? reply : &hr__packet__descriptor,
+                 false, on_changed);
 }

@@ -156,6 +156,34 @@ void packets_delete(struct exchange *exchange)
     backend_change(exchange, "packet", "delete", &request->base);
 }
 
+static void change_many(struct exchange *exchange, const char *verb)
+{
+    ProtobufCMessage *body = http_body(exchange);
+
+    if (body != NULL)
+        backend_change(exchange, "packet", verb, body);
+}
+
+void packets_batch_create(struct exchange *exchange)
+{
+    change_many(exchange, "batch-create");
+}
+
+void packets_batch_claim(struct exchange *exchange)
+{
+    change_many(exchange, "batch-claim");
+}
+
+void packets_batch_complete(struct exchange *exchange)
+{
+    change_many(exchange, "batch-complete");
+}
+
+void packets_batch_respond(struct exchange *exchange)
+{
+    change_many(exchange, "batch-respond");
+}
+
 void packets_claim_next(struct exchange *exchange)
 {
     ProtobufCMessage *body = http_body(exchange);

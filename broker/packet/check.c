@@ -254,10 +254,14 @@ static void check_list(struct checker *c, ProtobufCMessage *message,
     char *items = *(char **)place(message, field);
     size_t size = field->type == PROTOBUF_C_TYPE_MESSAGE ? sizeof(void *) : sizeof(Text);
 
+    struct rule of_item = *rule; // its bounds are those of the list
+
+    of_item.min = INT64_MIN;
+    of_item.max = INT64_MAX;
     check_count(c, count, rule);
     for (size_t i = 0; i < count; i++) {
         path_push_index(&c->path, i);
-        check_value(c, field, items + i * size, rule);
+        check_value(c, field, items + i * size, &of_item);
         path_pop(&c->path);
     }
 }

@@ -157,3 +157,20 @@ enum rc decide_claim(struct decision *d, const ProtobufCMessage *message)
         set_lease(d, request);
     return rc;
 }
+
+enum rc decide_batch_claim(struct decision *d, const ProtobufCMessage *claim_packet)
+{
+    char name[ENUM_TEXT_BYTES];
+    enum rc rc = decide_claim(d, claim_packet);
+
+    if (rc != RC_REFUSED)
+        return rc;
+    if (d->problem.code == PROBLEM_ALREADY_CLAIMED)
+        return problem_set(&d->problem, d->arena, PROBLEM_ALREADY_CLAIMED,
+                           "Already claimed by %.*s",
+                           TEXT_ARGS(d->packet->metadata->target_agent->id));
+    if (d->problem.code == PROBLEM_ILLEGAL_TRANSITION || d->problem.code == PROBLEM_AWAITING_HUMAN)
+        return problem_set(&d->problem, d->arena, d->problem.code, "Cannot claim from status '%s'",
+                           lifecycle_name(name, d->packet->status));
+    return rc;
+}

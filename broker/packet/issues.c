@@ -8,6 +8,9 @@
 // A larger offending value is not repeated in the answer: the client has it.
 #define INPUT_BYTES_MAX 512
 
+// Items that are told in one line for people.
+#define LINES_MAX 5
+
 void path_push_name(struct path *path, Text name)
 {
     assert(path->depth < PATH_DEPTH);
@@ -83,6 +86,17 @@ static void put_issue(struct json_writer *writer, const struct issue *issue)
     json_object_close(writer);
 }
 
+// "[\"body\",\"metadata\"]: Field required; ..."
+static const char *lines_of(const struct issues *issues)
+{
+    const char *text = "";
+
+    for (size_t i = 0; i < issues->count && i < LINES_MAX; i++)
+        text = arena_printf(issues->arena, "%s%s%.*s: %s", text, i > 0 ? "; " : "",
+                            TEXT_ARGS(issues->items[i]->path), issues->items[i]->message);
+    return text;
+}
+
 enum rc issues_to_problem(const struct issues *issues, struct problem *problem)
 {
     struct buf out = {0};
@@ -94,5 +108,7 @@ enum rc issues_to_problem(const struct issues *issues, struct problem *problem)
         put_issue(writer, issues->items[i]);
     json_array_close(writer);
     Text detail = json_writer_finish(writer, issues->arena);
-    return problem_set_json(problem, PROBLEM_VALIDATION, detail);
+    (void)problem_set_json(problem, PROBLEM_VALIDATION, detail);
+    problem->text = lines_of(issues);
+    return RC_REFUSED;
 }

@@ -54,7 +54,14 @@ enum rc problem_set(struct problem *problem, struct arena *arena, enum problem_c
     va_start(args, format);
     (void)vsnprintf(text, (size_t)len + 1, format, args);
     va_end(args);
-    return problem_set_json(problem, code, json_of_string(arena, text));
+    (void)problem_set_json(problem, code, json_of_string(arena, text));
+    problem->text = text;
+    return RC_REFUSED;
+}
+
+const char *problem_text(const struct problem *problem)
+{
+    return problem->text != NULL ? problem->text : problem_name(problem->code);
 }
 
 enum rc problem_of_rc(struct problem *problem, struct arena *arena, enum rc rc)

@@ -55,6 +55,7 @@ enum problem_code {
 struct problem {
     enum problem_code code;       // PROBLEM_NONE: nothing is wrong
     Text detail;                  // JSON: a string, an object, or a list of validation items
+    const char *text;             // the same for people, in one line; NULL: only the code is known
     const char *field;            // NULL: no single one; borrowed for ever or from the arena
     unsigned retry_after_seconds; // 0: no advice
 };
@@ -69,6 +70,9 @@ enum rc problem_set(struct problem *problem, struct arena *arena, enum problem_c
 
 // The same with a detail that is JSON already.
 enum rc problem_set_json(struct problem *problem, enum problem_code code, Text detail);
+
+// What to tell a person, in one line.
+const char *problem_text(const struct problem *problem);
 
 // For a failure below: UNAVAILABLE, TOO_LARGE or INTERNAL, with a text that tells no secret.
 enum rc problem_of_rc(struct problem *problem, struct arena *arena, enum rc rc);

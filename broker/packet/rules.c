@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #define PAGE_MAX 200
+#define BATCH_MAX 50
 #define SEARCH_MAX 2000      // characters of a search
 #define SECONDS_MAX 31536000 // a year
 #define HOPS_MAX 10000
@@ -162,6 +163,16 @@ static const struct {
 
     {&hr__list_packets__descriptor,       "limit",             {.min = 1, .max = PAGE_MAX}                            },
     {&hr__list_packets__descriptor,       "offset",            {.min = 0, .max = INT64_MAX}                           },
+    {&hr__batch_error__descriptor,        "index",             {.flags = RULE_QUIET}                                  },
+    {&hr__batch_error__descriptor,        "packet_id",         {.flags = RULE_QUIET}                                  },
+    {&hr__batch_create__descriptor,       "packets",           {.flags = RULE_OBJECT, .min = 1, .max = INT64_MAX}     },
+    {&hr__batch_claim__descriptor,        "packet_ids",        {.flags = RULE_UUID, .min = 1, .max = BATCH_MAX}       },
+    {&hr__batch_claim__descriptor,        "agent_id",          {.flags = RULE_REQUIRED}                               },
+    {&hr__batch_claim__descriptor,        "agent_name",        {.flags = RULE_REQUIRED}                               },
+    {&hr__batch_claim__descriptor,        "lease_seconds",     {.min = 1, .max = SECONDS_MAX}                         },
+    {&hr__batch_complete__descriptor,
+     "packet_ids",                                             {.flags = RULE_UUID, .min = 1, .max = BATCH_MAX}       },
+    {&hr__batch_respond__descriptor,      "responses",         {.min = 1, .max = BATCH_MAX}                           },
     {&hr__search_packets__descriptor,     "q",                 {.flags = RULE_REQUIRED, .min = 2, .max = SEARCH_MAX}  },
     {&hr__search_packets__descriptor,     "limit",             {.min = 1, .max = PAGE_MAX}                            },
     {&hr__search_packets__descriptor,     "offset",            {.min = 0, .max = INT64_MAX}                           },

@@ -242,6 +242,26 @@ enum rc decide_update(struct decision *d, const ProtobufCMessage *message)
     return RC_OK;
 }
 
+enum rc decide_complete(struct decision *d, const ProtobufCMessage *request)
+{
+    char name[ENUM_TEXT_BYTES];
+    Hr__Status from;
+
+    (void)request;
+    if (d->packet == NULL)
+        return decide_not_found(d);
+    from = d->packet->status;
+    if (lifecycle_step(d->packet, MOVE_COMPLETE, d->now_us, d->arena) != RC_OK)
+        return problem_set(&d->problem, d->arena, PROBLEM_ILLEGAL_TRANSITION,
+                           "Cannot complete from status '%s'", lifecycle_name(name, from));
+    d->packet->updated_at = wire_timestamp(d->arena, d->now_us);
+    d->event_type = text_of("completed");
+    d->actor = text_of("system:batch_complete");
+    d->details =
+        text_of(arena_printf(d->arena, "{\"from_status\":\"%s\"}", lifecycle_name(name, from)));
+    return RC_OK;
+}
+
 enum rc decide_delete(struct decision *d, const ProtobufCMessage *request)
 {
     char name[ENUM_TEXT_BYTES];

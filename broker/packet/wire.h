@@ -10,6 +10,7 @@
 #include <google/protobuf/timestamp.pb-c.h>
 #include <handoffrail/v1/admin.pb-c.h>
 #include <handoffrail/v1/audit.pb-c.h>
+#include <handoffrail/v1/batch.pb-c.h>
 #include <handoffrail/v1/chain.pb-c.h>
 #include <handoffrail/v1/command.pb-c.h>
 #include <handoffrail/v1/packet.pb-c.h>

@@ -18,6 +18,8 @@ static inline const ProtobufCMessageDescriptor *request_chosen_by(uint8_t byte)
         &hr__release_claim__descriptor,  &hr__decline_packet__descriptor,
         &hr__respond_packet__descriptor, &hr__search_packets__descriptor,
         &hr__list_awaiting__descriptor,  &hr__export_audit__descriptor,
+        &hr__batch_create__descriptor,   &hr__batch_claim__descriptor,
+        &hr__batch_complete__descriptor, &hr__batch_respond__descriptor,
     };
 
     return requests[(uint8_t)(byte - '0') % (sizeof requests / sizeof requests[0])];

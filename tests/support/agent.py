@@ -14,6 +14,7 @@ packet_pb2 = contract.load("packet")
 command_pb2 = contract.load("command")
 chain_pb2 = contract.load("chain")
 admin_pb2 = contract.load("admin")
+batch_pb2 = contract.load("batch")
 query_pb2 = contract.load("query")
 record_pb2 = contract.load("record")
 audit_pb2 = contract.load("audit")
@@ -34,6 +35,10 @@ MESSAGES = {
     "packet.decline": (command_pb2.DeclinePacket, packet_pb2.Packet),
     "packet.respond": (command_pb2.RespondPacket, packet_pb2.Packet),
     "packet.list": (command_pb2.ListPackets, command_pb2.PacketPage),
+    "packet.batch-create": (batch_pb2.BatchCreate, batch_pb2.BatchCreated),
+    "packet.batch-claim": (batch_pb2.BatchClaim, batch_pb2.BatchClaimed),
+    "packet.batch-complete": (batch_pb2.BatchComplete, batch_pb2.BatchCompleted),
+    "packet.batch-respond": (batch_pb2.BatchRespond, batch_pb2.BatchResponded),
     "packet.search": (query_pb2.SearchPackets, command_pb2.PacketPage),
     "packet.awaiting": (query_pb2.ListAwaiting, command_pb2.PacketPage),
     "stats.get": (command_pb2.Empty, query_pb2.Stats),

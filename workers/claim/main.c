@@ -1,9 +1,11 @@
 // claim: lets agents take packets, keep them, and give them back.
-//   takes    hr.v1.cmd.<tenant>.<key>.packet.claim|claim-next|heartbeat|release|decline
+//   takes    hr.v1.cmd.<tenant>.<key>.packet.claim|claim-next|heartbeat|release|decline|
+//            batch-claim
 //   follows  the stream of packets, for what is open and for leases; the bucket HR_TENANTS
 //   writes   hr.v1.packet.<shard>.<tenant>.<packet_id>, one conditional append per change
 //   promises one winner: the queue group spreads the work, the append decides
 
+#include "broker/batch.h"
 #include "broker/bucket.h"
 #include "broker/commands.h"
 #include "broker/feed.h"
@@ -100,12 +102,57 @@ static void on_claim_next(void *ctx, struct command *command)
     next_claim(app->next, command, aging_us(app, command->tenant));
 }
 
+static void on_batch_claimed(struct command *command, const struct batch *batch, uint64_t sequence)
+{
+    Hr__BatchClaimed *answer = wire_new(command->arena, &hr__batch_claimed__descriptor);
+
+    batch_packets(command, batch, &answer->claimed, &answer->n_claimed);
+    batch_errors(command, batch, &answer->errors, &answer->n_errors);
+    command_reply(command, &answer->base, sequence);
+}
+
+static const ProtobufCMessage *claim_of(const Hr__BatchClaim *request, struct arena *arena)
+{
+    Hr__ClaimPacket *claim = wire_new(arena, &hr__claim_packet__descriptor);
+
+    claim->has_agent_id = true;
+    claim->agent_id = request->agent_id;
+    claim->has_agent_name = true;
+    claim->agent_name = request->agent_name;
+    claim->has_framework = request->has_framework;
+    claim->framework = request->framework;
+    claim->has_lease_seconds = request->has_lease_seconds;
+    claim->lease_seconds = request->lease_seconds;
+    return &claim->base;
+}
+
+static void on_batch_claim(void *ctx, struct command *command)
+{
+    const Hr__BatchClaim *request = (const Hr__BatchClaim *)command->request;
+    struct batch *batch = arena_calloc(command->arena, 1, sizeof *batch);
+    struct app *app = ctx;
+
+    *batch = (struct batch){.verb = "packet.batch-claim",
+                            .decide = decide_batch_claim,
+                            .count = request->n_packet_ids,
+                            .done = on_batch_claimed};
+    batch->items = arena_calloc(command->arena, batch->count, sizeof *batch->items);
+    for (size_t i = 0; i < batch->count; i++) {
+        Text id = request->packet_ids[i];
+
+        batch->items[i].packet_id = arena_copy(command->arena, id.data, id.len);
+        batch->items[i].request = claim_of(request, command->arena);
+    }
+    batch_run(command, run_store(app->run), batch);
+}
+
 static const struct command_spec commands[] = {
-    {"packet", "claim",      &hr__claim_packet__descriptor,    on_claim     },
-    {"packet", "claim-next", &hr__claim_next__descriptor,      on_claim_next},
-    {"packet", "heartbeat",  &hr__heartbeat_claim__descriptor, on_heartbeat },
-    {"packet", "release",    &hr__release_claim__descriptor,   on_release   },
-    {"packet", "decline",    &hr__decline_packet__descriptor,  on_decline   },
+    {"packet", "claim",       &hr__claim_packet__descriptor,    on_claim      },
+    {"packet", "claim-next",  &hr__claim_next__descriptor,      on_claim_next },
+    {"packet", "heartbeat",   &hr__heartbeat_claim__descriptor, on_heartbeat  },
+    {"packet", "release",     &hr__release_claim__descriptor,   on_release    },
+    {"packet", "decline",     &hr__decline_packet__descriptor,  on_decline    },
+    {"packet", "batch-claim", &hr__batch_claim__descriptor,     on_batch_claim},
 };
 
 static void on_packet(void *ctx, const char *tenant, const char *packet_id,

@@ -1,9 +1,10 @@
 // hitl: takes humans' answers, and acts when there is none in time.
-//   takes    hr.v1.cmd.<tenant>.<key>.packet.respond
+//   takes    hr.v1.cmd.<tenant>.<key>.packet.respond|batch-respond
 //   follows  the stream of packets, for deadlines; the bucket HR_KEYS, for groups
 //   writes   hr.v1.packet.<shard>.<tenant>.<packet_id>, one conditional append per answer or step
 //   any number of copies may run, and any of them may be killed at any moment
 
+#include "broker/batch.h"
 #include "broker/commands.h"
 #include "broker/feed.h"
 #include "broker/subjects.h"
@@ -32,8 +33,48 @@ static void on_respond(void *ctx, struct command *command)
                    ((Hr__RespondPacket *)command->request)->packet_id, false, decide_respond);
 }
 
+static void on_batch_answered(struct command *command, const struct batch *batch, uint64_t sequence)
+{
+    Hr__BatchResponded *answer = wire_new(command->arena, &hr__batch_responded__descriptor);
+
+    batch_packets(command, batch, &answer->responded, &answer->n_responded);
+    batch_errors(command, batch, &answer->errors, &answer->n_errors);
+    command_reply(command, &answer->base, sequence);
+}
+
+static void on_batch_respond(void *ctx, struct command *command)
+{
+    const Hr__BatchRespond *request = (const Hr__BatchRespond *)command->request;
+    struct batch *batch = arena_calloc(command->arena, 1, sizeof *batch);
+    struct app *app = ctx;
+
+    if (!bucket_is_current(app->keys)) {
+        command_fail(command, RC_UNAVAILABLE);
+        return;
+    }
+    command->decide_ctx = electors_of(app->keys, command->tenant, command->arena);
+    *batch = (struct batch){.verb = "packet.batch-respond",
+                            .decide = decide_respond,
+                            .count = request->n_responses,
+                            .done = on_batch_answered};
+    batch->items = arena_calloc(command->arena, batch->count, sizeof *batch->items);
+    for (size_t i = 0; i < batch->count; i++) {
+        const Hr__RespondPacket *response = request->responses[i];
+
+        if (!response->has_packet_id || response->packet_id.len == 0) {
+            command_refuse_missing_id(command);
+            return;
+        }
+        batch->items[i].packet_id =
+            arena_copy(command->arena, response->packet_id.data, response->packet_id.len);
+        batch->items[i].request = &response->base;
+    }
+    batch_run(command, run_store(app->run), batch);
+}
+
 static const struct command_spec commands[] = {
-    {"packet", "respond", &hr__respond_packet__descriptor, on_respond},
+    {"packet", "respond",       &hr__respond_packet__descriptor, on_respond      },
+    {"packet", "batch-respond", &hr__batch_respond__descriptor,  on_batch_respond},
 };
 
 static void on_packet(void *ctx, const char *tenant, const char *packet_id,

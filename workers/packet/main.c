@@ -1,47 +1,78 @@
-// packet: creates, reads, changes and deletes packets.
-//   takes   hr.v1.cmd.<tenant>.<key>.packet.create|get|update|delete
+// packet: creates, reads, changes and deletes packets, one or many.
+//   takes   hr.v1.cmd.<tenant>.<key>.packet.create|get|update|delete|batch-create|batch-complete
 //   writes  hr.v1.packet.<shard>.<tenant>.<packet_id>, one conditional append per change
 //   holds no state: any number of copies may run, and any of them may be killed at any moment
 
 #include "broker/worker.h"
+#include "workers/packet/batches.h"
 
-static void on_create(void *run, struct command *command)
+struct app {
+    struct worker worker; // first
+    int64_t batch_max;
+};
+
+static const struct cfg_key keys[] = {
+    CFG_I64(struct app, batch_max, "HR_BATCH_MAX_SIZE", "50", 1, 1000,
+            "packets that one batch may create"),
+    CFG_END,
+};
+
+static struct store *store_of(struct app *app)
 {
-    command_change(command, run_store(run), "packet.create", text_of(""), true, decide_create);
+    return run_store(app->worker.run);
 }
 
-static void on_get(void *run, struct command *command)
+static void on_create(void *app, struct command *command)
 {
-    command_load(command, run_store(run), ((Hr__PacketRef *)command->request)->packet_id);
+    command_change(command, store_of(app), "packet.create", text_of(""), true, decide_create);
 }
 
-static void on_update(void *run, struct command *command)
+static void on_get(void *app, struct command *command)
 {
-    command_change(command, run_store(run), "packet.update",
+    command_load(command, store_of(app), ((Hr__PacketRef *)command->request)->packet_id);
+}
+
+static void on_update(void *app, struct command *command)
+{
+    command_change(command, store_of(app), "packet.update",
                    ((Hr__UpdatePacket *)command->request)->packet_id, false, decide_update);
 }
 
-static void on_delete(void *run, struct command *command)
+static void on_delete(void *app, struct command *command)
 {
-    command_change(command, run_store(run), "packet.delete",
+    command_change(command, store_of(app), "packet.delete",
                    ((Hr__PacketRef *)command->request)->packet_id, false, decide_delete);
+}
+
+static void on_batch_create(void *app, struct command *command)
+{
+    batches_create(command, store_of(app), ((struct app *)app)->batch_max);
+}
+
+static void on_batch_complete(void *app, struct command *command)
+{
+    batches_complete(command, store_of(app));
 }
 
 int main(int argc, char **argv)
 {
     static const struct command_spec commands[] = {
-        {"packet", "create", &hr__create_packet__descriptor, on_create},
-        {"packet", "get",    &hr__packet_ref__descriptor,    on_get   },
-        {"packet", "update", &hr__update_packet__descriptor, on_update},
-        {"packet", "delete", &hr__packet_ref__descriptor,    on_delete},
+        {"packet", "create",         &hr__create_packet__descriptor,  on_create        },
+        {"packet", "get",            &hr__packet_ref__descriptor,     on_get           },
+        {"packet", "update",         &hr__update_packet__descriptor,  on_update        },
+        {"packet", "delete",         &hr__packet_ref__descriptor,     on_delete        },
+        {"packet", "batch-create",   &hr__batch_create__descriptor,   on_batch_create  },
+        {"packet", "batch-complete", &hr__batch_complete__descriptor, on_batch_complete},
     };
     static const struct worker_spec spec = {
         .name = "packet",
         .program = "hr-worker-packet",
         .summary = "creates, reads, changes and deletes packets",
+        .keys = keys,
         .commands = commands,
         .command_count = sizeof commands / sizeof commands[0],
     };
+    struct app app = {0};
 
-    return worker_main(argc, argv, &spec);
+    return worker_main(argc, argv, &spec, &app.worker);
 }

@@ -53,7 +53,7 @@ static const struct pg_statement health_statement = {
                                "'packet_count', n)), '[]')::text"
                                " FROM (SELECT agent, sum(n)::bigint AS n FROM agent_counts "
                                "WHERE " OF_TENANT " GROUP BY agent HAVING sum(n) > 0 ORDER BY n "
-                                                  "DESC, agent LIMIT 5) AS busiest),"
+                               "DESC, agent LIMIT 5) AS busiest),"
                                " " SUM_OF(
                                    "n",
                                    " AND status = 'created'") ","

@@ -1,0 +1,92 @@
+// Each element of a create is read by itself: one that is no packet is an error of its own.
+#include "workers/packet/batches.h"
+
+#include "broker/batch.h"
+#include "broker/packet/check.h"
+#include "broker/packet/json_read.h"
+
+#include <inttypes.h>
+
+static void read_element(struct batch_item *item, struct command *command, const Hr__Json *json)
+{
+    struct issues issues = {.arena = command->arena};
+    ProtobufCMessage *request;
+    struct problem problem;
+    enum rc rc = json_read(&request, command->arena, &hr__create_packet__descriptor,
+                           (const char *)json->text.data, json->text.len, &issues, &problem);
+
+    if (rc == RC_OK) {
+        message_check(request, "body", true, &issues);
+        if (issues.count > 0)
+            rc = issues_to_problem(&issues, &problem);
+    }
+    if (rc == RC_OK)
+        item->request = request;
+    else
+        item->error = problem_text(&problem);
+}
+
+static void on_created(struct command *command, const struct batch *batch, uint64_t sequence)
+{
+    Hr__BatchCreated *answer = wire_new(command->arena, &hr__batch_created__descriptor);
+
+    batch_packets(command, batch, &answer->created, &answer->n_created);
+    batch_errors(command, batch, &answer->errors, &answer->n_errors);
+    command_reply(command, &answer->base, sequence);
+}
+
+static struct batch *batch_of(struct command *command, const char *verb, decide_fn decide,
+                              size_t count)
+{
+    struct batch *batch = arena_calloc(command->arena, 1, sizeof *batch);
+
+    batch->verb = verb;
+    batch->decide = decide;
+    batch->items = arena_calloc(command->arena, count, sizeof *batch->items);
+    batch->count = count;
+    return batch;
+}
+
+void batches_create(struct command *command, struct store *store, int64_t max)
+{
+    const Hr__BatchCreate *request = (const Hr__BatchCreate *)command->request;
+    struct problem problem;
+    struct batch *batch;
+
+    if ((int64_t)request->n_packets > max) {
+        (void)problem_set(&problem, command->arena, PROBLEM_BATCH_TOO_LARGE,
+                          "Batch size exceeds maximum of %" PRId64, max);
+        command_refuse(command, &problem);
+        return;
+    }
+    batch = batch_of(command, "packet.create", decide_create, request->n_packets);
+    batch->done = on_created;
+    for (size_t i = 0; i < batch->count; i++)
+        read_element(&batch->items[i], command, request->packets[i]);
+    batch_run(command, store, batch);
+}
+
+static void on_completed(struct command *command, const struct batch *batch, uint64_t sequence)
+{
+    Hr__BatchCompleted *answer = wire_new(command->arena, &hr__batch_completed__descriptor);
+
+    batch_packets(command, batch, &answer->completed, &answer->n_completed);
+    batch_errors(command, batch, &answer->errors, &answer->n_errors);
+    command_reply(command, &answer->base, sequence);
+}
+
+void batches_complete(struct command *command, struct store *store)
+{
+    const Hr__BatchComplete *request = (const Hr__BatchComplete *)command->request;
+    struct batch *batch =
+        batch_of(command, "packet.batch-complete", decide_complete, request->n_packet_ids);
+
+    batch->done = on_completed;
+    for (size_t i = 0; i < batch->count; i++) {
+        Text id = request->packet_ids[i];
+
+        batch->items[i].packet_id = arena_copy(command->arena, id.data, id.len);
+        batch->items[i].request = wire_new(command->arena, &hr__packet_ref__descriptor);
+    }
+    batch_run(command, store, batch);
+}

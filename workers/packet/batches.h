@@ -1,0 +1,13 @@
+// Batches of creates and of completions.
+#ifndef WORKERS_PACKET_BATCHES_H
+#define WORKERS_PACKET_BATCHES_H
+
+#include "broker/service.h"
+
+// A packet.batch-create. max: more elements than this are refused.
+void batches_create(struct command *command, struct store *store, int64_t max);
+
+// A packet.batch-complete.
+void batches_complete(struct command *command, struct store *store);
+
+#endif
