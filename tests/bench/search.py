@@ -9,6 +9,7 @@ language, the most common word is in most texts and most words are in few. One p
 
 import argparse
 import asyncio
+import hashlib
 import itertools
 import json
 import pathlib
@@ -59,6 +60,10 @@ def pick(dice, weights):
     return dice.choices(list(weights), weights.values())[0]
 
 
+def hash_of(approver):
+    return int.from_bytes(hashlib.sha256(approver.encode()).digest()[:8], "big", signed=True)
+
+
 def rows(texts, count, now):
     """(row of packets, row of the words) of each packet, the oldest first."""
     dice = texts.random
@@ -82,7 +87,7 @@ def rows(texts, count, now):
         packet.updated_at.CopyFrom(packet.created_at)
         waits = status == "awaiting_human"
         due = created + 86400 * (1 + dice.random()) if waits and number % 3 else None
-        approvers = ["group:ops"] if waits and number % 2 else []
+        approvers = [hash_of("group:ops")] if waits and number % 2 else []
         took = 5_000_000 if status in TAKEN + ("completed",) else None
         yield (
             (number + 1, created, created, packet.id, tenant, status, priority, source, target,
@@ -110,6 +115,8 @@ INSERT INTO agent_counts (tenant, agent, shard, n, active)
         UNION ALL
         SELECT tenant, target_agent, (status IN {TAKEN})::integer FROM packets) AS involved
     GROUP BY 1, 2;
+INSERT INTO packet_hours (tenant, hour, shard, n)
+    SELECT tenant, date_trunc('hour', created_at, 'UTC'), 0, count(*) FROM packets GROUP BY 1, 2;
 DROP TABLE filling;
 """
 

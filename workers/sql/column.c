@@ -43,3 +43,14 @@ struct pg_param column_key(struct arena *arena, const void *data, size_t len)
     hex_format(key + kept + 1, digest, sizeof digest);
     return pg_text(key, kept + DIGEST_HEX_BYTES);
 }
+
+int64_t column_hash(const void *data, size_t len)
+{
+    uint8_t digest[DIGEST_BYTES];
+    uint64_t value = 0;
+
+    digest_of(digest, data, len);
+    for (int i = 0; i < 8; i++)
+        value = value << 8 | digest[i];
+    return (int64_t)value;
+}

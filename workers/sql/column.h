@@ -19,4 +19,7 @@ struct pg_param column_text(struct arena *arena, const void *data, size_t len);
 // and its SHA-256.
 struct pg_param column_key(struct arena *arena, const void *data, size_t len);
 
+// A number that stands for a text where many of them have to be short.
+int64_t column_hash(const void *data, size_t len);
+
 #endif
