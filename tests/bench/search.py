@@ -14,6 +14,7 @@ import itertools
 import json
 import pathlib
 import random
+import re
 import statistics
 import sys
 import time
@@ -60,6 +61,11 @@ def pick(dice, weights):
     return dice.choices(list(weights), weights.values())[0]
 
 
+def plain(text):
+    """As the audit worker writes it down."""
+    return re.sub(r"[^A-Za-z0-9\x80-\U0010ffff]", " ", text)
+
+
 def hash_of(approver):
     return int.from_bytes(hashlib.sha256(approver.encode()).digest()[:8], "big", signed=True)
 
@@ -93,7 +99,7 @@ def rows(texts, count, now):
             (number + 1, created, created, packet.id, tenant, status, priority, source, target,
              ["tag-%d" % (number % 100)], packet.SerializeToString(), due, approvers, took,
              took if status == "completed" else None),
-            (number + 1, packet.id, tenant, packet.context.summary, reasons + "\n", talk),
+            (number + 1, packet.id, tenant, plain(packet.context.summary), reasons, talk),
         )
 
 

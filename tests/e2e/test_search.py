@@ -79,6 +79,25 @@ def test_knows_the_language_of_searches(loop, web, word):
     loop.run(run())
 
 
+def test_finds_codes_addresses_and_their_parts(loop, web, word):
+    async def run():
+        text = (f"{word}: see (INV-2024/77), ann.lee@mail.example.org, https://ex.org/a_b/c?d=1#e and "
+                "src/query/list.c at v1.20.3; 550e8400-e29b-41d4-a716-446655440000, C++, 50%")
+        made = await create(web, text)
+        other = await create(web, f"{word} INV-2024/78 INV-2025/77 ann.doe@mail.example.org v1.2.3")
+        for q in ["INV-2024/77", "inv-2024/77", "2024/77", "'INV-2024/77'", "(INV-2024/77)", "INV-2024/77.",
+                  "ann.lee@mail.example.org", "lee", "ann.lee@mail", "https://ex.org/a_b/c?d=1#e", "a_b",
+                  "ex.org/a_b", "src/query/list.c", "list.c", "query", "v1.20.3", "v1.20", "c++",
+                  "550e8400-e29b-41d4-a716-446655440000", "41d4-a716", "550e84*", "INV-2024/77*", "50%"]:
+            assert await ids(web, f"{word} {q}") == [made], q
+        for q in ["mail.example.org", "INV-2024/7*", "inv*", "exam*"]:
+            assert set(await ids(web, f"{word} {q}")) == {made, other}, q
+        for q in ["INV-2024/7", "INV-2023/77", "v1.20.4", "77/2024"]:
+            assert await ids(web, f"{word} {q}") == [], q
+
+    loop.run(run())
+
+
 ODD = [
     "a'b", "''", "a\\", "\\\\", "foo-bar", "(((", ")))", "a & b", "a | | b", "!!", "<->", "a <-> b",
     ":*", "a:*", "*:*", '""', '"""', "' OR 1=1 --", "%%", "%%s", "__", "$1", "\u0000\u0000", "a\u0000b",
