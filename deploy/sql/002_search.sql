@@ -87,3 +87,12 @@ CREATE TABLE packet_texts (
 ) WITH (autovacuum_vacuum_scale_factor = 0.05);
 
 CREATE INDEX packet_texts_words ON packet_texts USING gin (words) WITH (gin_pending_list_limit = 1024);
+
+-- Long texts are read whole to be weighed.
+DO $$
+BEGIN
+    ALTER TABLE packet_texts ALTER COLUMN words SET COMPRESSION lz4;
+EXCEPTION WHEN feature_not_supported THEN
+    NULL;
+END
+$$;
