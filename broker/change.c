@@ -12,6 +12,7 @@
 #include "broker/base/id.h"
 #include "broker/base/log.h"
 #include "broker/base/timestamp.h"
+#include "broker/version.h"
 
 #include <assert.h>
 
@@ -38,7 +39,9 @@ struct change {
 
     struct stored current; // record NULL: there is no such packet
     Hr__PacketRecord *next;
-    Text bytes; // of next
+    Text bytes;             // of next
+    uint64_t past_sequence; // of the change that a repeat is answered with
+    struct uuid past_event_id;
     unsigned races;
     unsigned repeats;
     bool replaces;     // see struct append
@@ -309,25 +312,63 @@ static void decide(struct change *change)
 
 // --- answering a repeat --------------------------------------------------------------------------
 
+static void on_past_version(void *ctx, enum rc rc, Hr__Packet *packet)
+{
+    struct change *change = ctx;
+    Hr__PacketRecord *record;
+    struct stored stored = {.sequence = change->past_sequence};
+
+    if (rc != RC_OK) {
+        refuse_rc(change, rc);
+        return;
+    }
+    record = wire_new(change->arena, &hr__packet_record__descriptor);
+    record->packet = packet;
+    stored.record = record;
+    succeed(change, &stored);
+}
+
+// Retention took the record; Postgres has it, and it is known by its event.
+static void load_past_version(struct change *change)
+{
+    Hr__AncestorRef *ref = wire_new(change->arena, &hr__ancestor_ref__descriptor);
+    char *event_id = arena_alloc(change->arena, UUID_TEXT_BYTES);
+
+    uuid_format(event_id, &change->past_event_id);
+    ref->has_packet_id = true;
+    ref->packet_id = text_of(change->packet_id);
+    ref->has_sequence = true;
+    ref->sequence = change->past_sequence;
+    ref->has_event_id = true;
+    ref->event_id = text_of(event_id);
+    version_load(change->store, change->spec->tenant, ref, change->arena, on_past_version, change);
+}
+
 static void on_past_loaded(void *ctx, enum rc rc, const struct stored *stored)
 {
     struct change *change = ctx;
 
-    if (rc == RC_OK)
+    char event_id[UUID_TEXT_BYTES];
+
+    uuid_format(event_id, &change->past_event_id);
+    // A stream that was restored counts anew: the same sequence may be another record.
+    if (rc == RC_OK && text_is(stored->record->event->id, event_id))
         succeed(change, stored);
-    else if (rc == RC_NOT_FOUND)
-        succeed(change,
-                &change->current); // retention took the record; the packet as it is has to do
+    else if (rc == RC_OK || rc == RC_NOT_FOUND)
+        load_past_version(change);
     else
         refuse_rc(change, rc);
 }
 
 static void answer_repeat(struct change *change, const Hr__Change *past)
 {
-    if (!past->has_sequence || past->sequence == change->current.sequence) {
+    if (!past->has_sequence || past->sequence == change->current.sequence ||
+        past->event_id.len != UUID_BYTES) {
         succeed(change, &change->current);
         return;
     }
+    change->past_sequence = past->sequence;
+    memcpy(change->past_event_id.bytes, past->event_id.data, UUID_BYTES);
     store_load_at(change->store, change->spec->tenant, change->packet_id, past->sequence,
                   change->arena, on_past_loaded, change);
 }

@@ -1,8 +1,8 @@
 // From a command to a change, and from its outcome to an answer.
 #include "broker/commands.h"
 
-#include "broker/context.h"
 #include "broker/packet/issues.h"
+#include "broker/whole.h"
 
 void command_refuse_missing_id(struct command *command)
 {
@@ -21,19 +21,19 @@ void command_refuse_missing_id(struct command *command)
 
 struct answer {
     struct command *command;
-    Hr__Packet *packet;
-    uint64_t sequence;
-    bool changed; // by this command
+    uint64_t sequence; // of the record
+    bool changed;      // by this command
 };
 
-static void on_assembled(void *ctx, const struct problem *problem)
+static void on_whole(void *ctx, const struct problem *problem, Hr__Packet *packet,
+                     uint64_t sequence)
 {
     struct answer *answer = ctx;
     struct command *command = answer->command;
     struct problem stored;
 
     if (problem == NULL) {
-        command_reply(command, &answer->packet->base, answer->sequence);
+        command_reply(command, &packet->base, sequence);
         return;
     }
     if (answer->changed) {
@@ -47,27 +47,25 @@ static void on_assembled(void *ctx, const struct problem *problem)
     command_refuse(command, problem);
 }
 
-static void reply(struct command *command, struct store *store, const struct answer *like)
+static void reply(struct command *command, struct store *store, Hr__Packet *packet,
+                  uint64_t sequence, bool changed)
 {
     struct answer *answer = arena_alloc(command->arena, sizeof *answer);
 
-    *answer = *like;
-    answer->command = command;
-    context_assemble(store, command->tenant, answer->packet, command->arena, on_assembled, answer);
+    *answer = (struct answer){command, sequence, changed};
+    whole_load(store, command->tenant, packet, sequence, command->arena, on_whole, answer);
 }
 
 void command_reply_packet(struct command *command, struct store *store, Hr__Packet *packet,
                           uint64_t sequence)
 {
-    reply(command, store, &(struct answer){.packet = packet, .sequence = sequence});
+    reply(command, store, packet, sequence, false);
 }
 
 void command_reply_changed(struct command *command, struct store *store,
                            const struct stored *stored)
 {
-    reply(command, store,
-          &(struct answer){
-              .packet = stored->record->packet, .sequence = stored->sequence, .changed = true});
+    reply(command, store, stored->record->packet, stored->sequence, true);
 }
 
 // --- changes -------------------------------------------------------------------------------------

@@ -214,15 +214,20 @@ void store_append(struct store *store, const struct append *append, store_append
     char subject[SUBJECT_BYTES];
     char condition[24];
     struct waiting *waiting = malloc(sizeof *waiting);
-    const struct header headers[] = {
-        {"Nats-Expected-Last-Subject-Sequence", condition},
-        {"Nats-Rollup",                         "sub"    },
+    struct header headers[3] = {
+        {"Nats-Expected-Last-Subject-Sequence", condition}
     };
+    size_t count = 1;
+
+    if (append->replaces)
+        headers[count++] = (struct header){"Nats-Rollup", "sub"};
+    if (append->restored)
+        headers[count++] = (struct header){HEADER_RESTORED, "true"};
     const struct request request = {.subject = subject,
                                     .lane = "append",
                                     .inbox = store->inbox,
                                     .headers = headers,
-                                    .header_count = append->replaces ? 2 : 1,
+                                    .header_count = count,
                                     .data = append->data,
                                     .len = append->len,
                                     .timeout_ms = APPEND_TIMEOUT_MS,

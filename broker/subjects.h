@@ -41,6 +41,8 @@
 #define HEADER_CLAIM "HR-Claim"
 #define HEADER_DURABILITY "HR-Durability"
 #define HEADER_TRACE "traceparent"
+// Header of a record that was stored before, in an earlier life of the stream.
+#define HEADER_RESTORED "HR-Restored"
 // Headers of replies.
 #define HEADER_SEQ "HR-Seq"
 #define HEADER_STATUS "HR-Status" // 204: there is nothing to answer with

@@ -108,7 +108,6 @@ static void on_timer_closed(uv_handle_t *handle)
     struct ensure *ensure = handle->data;
 
     ensure->done(ensure->ctx, ensure->result);
-    free(ensure->wanted);
     free(ensure);
 }
 
@@ -160,42 +159,6 @@ static void create(struct ensure *ensure)
     take_step(ensure);
 }
 
-// A stream made by an earlier version: everything stays as it is but for this one setting.
-static void allow_rollup(struct ensure *ensure, const char *answer)
-{
-    static const char setting[] = "\"allow_rollup_hdrs\":";
-    const char *config = strstr(answer, "\"config\":{");
-    const char *end = config != NULL ? strstr(config, "},\"created\":") : NULL;
-    const char *at = config != NULL ? strstr(config, setting) : NULL;
-    struct buf text = {0};
-
-    if (end == NULL)
-        end = config != NULL ? strstr(config, "},\"state\":") : NULL;
-    if (end == NULL || (at != NULL && at > end)) {
-        retry(ensure, "the server's description of the stream is not understood");
-        return;
-    }
-    config += strlen("\"config\":");
-    if (at != NULL) {
-        buf_append(&text, config, (size_t)(at - config));
-        at += strcspn(at, ",}");
-        buf_printf(&text, "%strue", setting);
-        buf_append(&text, at, (size_t)(end + 1 - at));
-    } else {
-        buf_append(&text, config, (size_t)(end - config));
-        buf_printf(&text, ",%strue}", setting);
-    }
-    free(ensure->wanted);
-    ensure->wanted = strndup(text.data, text.len);
-    buf_fini(&text);
-    if (ensure->wanted == NULL)
-        abort();
-    log_info("topology.change", "stream=%s setting=allow_rollup_hdrs",
-             streams[ensure->stream].name);
-    ensure->state = CHANGING;
-    take_step(ensure);
-}
-
 static void next_stream(struct ensure *ensure)
 {
     if (++ensure->stream == STREAMS)
@@ -226,10 +189,13 @@ static void on_info(struct ensure *ensure, const char *answer)
         retry(ensure, "the server refuses to tell about the stream");
     } else if (answer_has(answer, "\"cluster\":") && !ensure->has_level) {
         refuse_server(ensure);
-    } else if (ensure->config.create && streams[ensure->stream].rolls_up &&
-               !answer_has(answer, "\"allow_rollup_hdrs\":true")) {
-        allow_rollup(ensure, answer);
     } else {
+        // Changing a stream takes rights that no worker should have.
+        if (streams[ensure->stream].rolls_up && !answer_has(answer, "\"allow_rollup_hdrs\":true"))
+            log_warn("topology.no_rollup",
+                     "stream=%s reason=\"made by an earlier version: finished packets cannot leave "
+                     "it until an administrator sets allow_rollup_hdrs\"",
+                     streams[ensure->stream].name);
         next_stream(ensure);
     }
 }
@@ -274,7 +240,7 @@ static void on_answer(void *ctx, enum rc rc, struct msg *reply)
 
 static void take_step(struct ensure *ensure)
 {
-    static const char *const verbs[] = {"INFO", "CREATE", "UPDATE"};
+    static const char *const verbs[] = {"INFO", "CREATE"};
     const char *stream = streams[ensure->stream].name;
     char subject[SUBJECT_BYTES];
     struct buf body = {0};
@@ -292,8 +258,6 @@ static void take_step(struct ensure *ensure)
                        stream);
     if (ensure->state == CREATING)
         streams[ensure->stream].config(&body, stream, ensure->config.replicas);
-    if (ensure->state == CHANGING)
-        buf_puts(&body, ensure->wanted);
     request.data = body.data;
     request.len = body.len;
     request_send(ensure->requests, &request);

@@ -1,7 +1,7 @@
 // Packets over HTTP.
 #include "gateway/packets.h"
 
-#include "broker/context.h"
+#include "broker/whole.h"
 #include "gateway/backend.h"
 #include "gateway/http.h"
 #include "gateway/routes.h"
@@ -47,26 +47,20 @@ void packets_create(struct exchange *exchange)
         backend_change(exchange, "packet", "create", body);
 }
 
-struct whole {
-    struct exchange *exchange;
-    Hr__Packet *packet;
-    uint64_t sequence;
-};
-
-static void on_assembled(void *ctx, const struct problem *problem)
+static void on_whole(void *ctx, const struct problem *problem, Hr__Packet *packet,
+                     uint64_t sequence)
 {
-    const struct whole *whole = ctx;
+    struct exchange *exchange = ctx;
 
     if (problem != NULL)
-        http_refuse(whole->exchange, problem);
+        http_refuse(exchange, problem);
     else
-        http_reply(whole->exchange, &whole->packet->base, whole->sequence);
+        http_reply(exchange, &packet->base, sequence);
 }
 
 static void on_loaded(void *ctx, enum rc rc, const struct stored *stored)
 {
     struct exchange *exchange = ctx;
-    struct whole *whole;
     const char *known = web_header(exchange->request, "If-None-Match");
     struct problem problem;
     char tag[28];
@@ -90,10 +84,8 @@ static void on_loaded(void *ctx, enum rc rc, const struct stored *stored)
         http_respond(exchange, 304, NULL, &header, 1, "", 0);
         return;
     }
-    whole = arena_alloc(exchange->arena, sizeof *whole);
-    *whole = (struct whole){exchange, stored->record->packet, stored->sequence};
-    context_assemble(run_store(exchange->gateway->run), exchange->caller.tenant, whole->packet,
-                     exchange->arena, on_assembled, whole);
+    whole_load(run_store(exchange->gateway->run), exchange->caller.tenant, stored->record->packet,
+               stored->sequence, exchange->arena, on_whole, exchange);
 }
 
 void packets_get(struct exchange *exchange)

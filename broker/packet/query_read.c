@@ -130,17 +130,13 @@ ProtobufCMessage *query_read(struct arena *arena, const ProtobufCMessageDescript
 
     for (unsigned i = 0; i < descriptor->n_fields; i++) {
         const char *value = value_of(source, descriptor->fields[i].name);
-
         bool required = (rules_of(descriptor, i)->flags & RULE_REQUIRED) != 0;
 
+        // An empty one that is needed counts as absent.
         if (required && (value == NULL || *value == '\0'))
             (void)complain(issues, descriptor->fields[i].name, "", "missing", "Field required");
         else if (value != NULL)
             read_field(message, &descriptor->fields[i], value, issues);
-        // An empty text counts as absent.
-        if ((value == NULL || *value == '\0') &&
-            (rules_of(descriptor, i)->flags & RULE_REQUIRED) != 0)
-            (void)complain(issues, descriptor->fields[i].name, "", "missing", "Field required");
     }
     return message;
 }

@@ -13,5 +13,6 @@ enum {
 // status of the program, or exits itself after printing its help.
 int serve_main(int argc, char **argv);
 int audit_main(int argc, char **argv);
+int restore_main(int argc, char **argv);
 
 #endif

@@ -13,8 +13,10 @@ struct command {
 };
 
 static const struct command commands[] = {
-    {"serve", "handoffrail serve", "run a whole rail on this machine", serve_main},
-    {"audit", "handoffrail audit", "check the audit log",              audit_main},
+    {"serve",   "handoffrail serve",   "run a whole rail on this machine",               serve_main},
+    {"audit",   "handoffrail audit",   "check the audit log",                            audit_main},
+    {"restore", "handoffrail restore", "put packets from Postgres back into the stream",
+     restore_main                                                                                  },
 };
 
 #define COMMANDS (sizeof commands / sizeof commands[0])

@@ -86,7 +86,7 @@ CREATE TABLE packet_texts (
     PRIMARY KEY (tenant, id)
 ) WITH (autovacuum_vacuum_scale_factor = 0.05);
 
-CREATE INDEX packet_texts_words ON packet_texts USING gin (words) WITH (gin_pending_list_limit = 1024);
+CREATE INDEX packet_texts_words ON packet_texts USING gin (words) WITH (gin_pending_list_limit = 4096);
 
 -- Long texts are read whole to be weighed.
 DO $$

@@ -269,6 +269,7 @@ def test_without_stream_and_postgres_it_fails_and_is_never_shorter(make_rail, lo
         assert answer.status_code == 503 and answer.json()["code"] == "unavailable"
         claimed = client.post(f"{PACKETS}/{child['id']}/claim", json=claim("tester"))
         assert claimed.status_code == 503 and "was stored" in claimed.json()["detail"]
+        assert talk(follow(client, root(client, **FULL))) == ["one", "two"], "the rest goes on"
         os.kill(rail.pids["hr-worker-query-1"], signal.SIGCONT)
         whole = wait_until(
             lambda: client.get(f"{PACKETS}/{child['id']}").status_code == 200

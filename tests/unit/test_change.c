@@ -4,6 +4,7 @@
 #include "broker/base/id.h"
 #include "broker/packet/check.h"
 #include "broker/packet/json_write.h"
+#include "broker/version.h"
 #include "tests/unit/messages.h"
 
 #include <criterion/criterion.h>
@@ -26,8 +27,9 @@ enum act {
 
 struct row {
     char packet_id[UUID_TEXT_BYTES];
-    void *bytes; // NULL: retention took it
+    void *bytes;
     size_t len;
+    bool gone; // retention took it: it is known by its event alone
 };
 
 struct call {
@@ -47,6 +49,7 @@ static struct {
     bool rival_acts;
     enum rc load_rc; // RC_OK: loads work
     size_t loads_at;
+    enum rc version_rc; // RC_OK: Postgres has it
 } fake;
 
 static struct arena *memory;
@@ -129,12 +132,24 @@ void store_load_at(struct store *store, const char *tenant, const char *packet_i
     (void)store;
     (void)tenant;
     fake.loads_at++;
-    if (fake.rows[sequence - 1].bytes != NULL) {
+    if (!fake.rows[sequence - 1].gone) {
         cr_assert_str_eq(fake.rows[sequence - 1].packet_id, packet_id);
         stored = load_row(sequence, arena);
         rc = RC_OK;
     }
     done(ctx, rc, &stored);
+}
+
+void version_load(struct store *store, const char *tenant, const Hr__AncestorRef *ref,
+                  struct arena *arena, version_loaded_fn done, void *ctx)
+{
+    struct stored stored = load_row(ref->sequence, arena);
+
+    (void)store;
+    cr_assert_str_eq(tenant, TENANT);
+    cr_assert(text_is(ref->packet_id, fake.rows[ref->sequence - 1].packet_id));
+    cr_assert(text_equal(ref->event_id, stored.record->event->id));
+    done(ctx, fake.version_rc, fake.version_rc == RC_OK ? stored.record->packet : NULL);
 }
 
 static enum rc append_row(const char *packet_id, uint64_t expected, const void *data, size_t len)
@@ -717,18 +732,20 @@ Test(change, answers_a_repeat_with_the_record_it_made)
     cr_assert_eq(fake.row_count, 4);
 }
 
-Test(change, answers_a_repeat_whose_record_is_gone_with_the_packet_as_it_is)
+Test(change, answers_a_repeat_whose_record_is_gone_out_of_postgres)
 {
     struct outcome outcome;
 
     make_packet();
     (void)claim_with(packet_id, "key", "a");
     (void)update(packet_id, "{\"status\":\"in_progress\"}");
-    free(fake.rows[1].bytes);
-    fake.rows[1].bytes = NULL;
+    fake.rows[1].gone = true;
     outcome = claim_with(packet_id, "key", "a");
-    assert_stored(&outcome, 3);
-    cr_assert_eq(outcome.stored.record->packet->status, HR__STATUS__STATUS_IN_PROGRESS);
+    assert_stored(&outcome, 2);
+    cr_assert_eq(outcome.stored.record->packet->status, HR__STATUS__STATUS_CLAIMED);
+    fake.version_rc = RC_UNAVAILABLE;
+    outcome = claim_with(packet_id, "key", "a");
+    assert_refused(&outcome, PROBLEM_UNAVAILABLE);
 }
 
 Test(change, answers_a_repeat_even_if_it_would_be_refused_by_now)

@@ -82,6 +82,16 @@ static struct reading read_item(const struct projection_item *item)
     return reading;
 }
 
+void batch_ids(const struct projection_item *item, struct uuid *packet_id, struct uuid *event_id)
+{
+    struct reading reading = read_item(item);
+
+    if (!reading.readable)
+        return;
+    *packet_id = reading.packet_id;
+    *event_id = reading.event_id;
+}
+
 static void note_month(struct batch *batch, int64_t at_us)
 {
     time_t seconds = (time_t)(at_us / 1000000);
@@ -400,7 +410,8 @@ void batch_fill(struct batch *batch, const struct projection_item *items, size_t
     for (size_t i = 0; i < count; i++) {
         assert(i == 0 || items[i].sequence > items[i - 1].sequence);
         readings[i] = read_item(&items[i]);
-        add_event(batch, &items[i], &readings[i]);
+        if (!items[i].known)
+            add_event(batch, &items[i], &readings[i]);
     }
     while (slots < 2 * count)
         slots *= 2;

@@ -49,6 +49,9 @@ struct batch {
 void batch_init(struct batch *batch, struct words_memory *words);
 void batch_fini(struct batch *batch);
 
+// The packet and the event of a record; they are left alone when it cannot be read.
+void batch_ids(const struct projection_item *item, struct uuid *packet_id, struct uuid *event_id);
+
 // Replaces what it held. count is at least 1. Nothing of items is needed any more when it returns.
 void batch_fill(struct batch *batch, const struct projection_item *items, size_t count);
 

@@ -277,6 +277,37 @@ static bool is_lingering(const struct follower *follower)
     return uv_is_active((const uv_handle_t *)&follower->linger) && waiting < WINDOW / 2;
 }
 
+// Records that are back in the stream: those that the log has must not be in it twice.
+static bool has_restored(const struct pile *pile, size_t end)
+{
+    for (size_t i = pile->at; i < end; i++) {
+        if (pile->items[i].restored)
+            return true;
+    }
+    return false;
+}
+
+static void on_known(void *ctx, enum rc rc, const bool *known)
+{
+    struct follower *follower = ctx;
+    struct pile *pile = follower->draining;
+
+    follower->writing = false;
+    if (follower->closing || follower->state != FOLLOWING)
+        return;
+    if (rc != RC_OK) {
+        again(follower, LOADING);
+        return;
+    }
+    for (size_t i = 0; i < follower->written; i++) {
+        struct projection_item *item = &pile->items[pile->at + i];
+
+        item->known = item->restored && known[i];
+        item->restored = false;
+    }
+    write_next(follower);
+}
+
 static void write_next(struct follower *follower)
 {
     struct pile *pile = follower->draining;
@@ -300,8 +331,12 @@ static void write_next(struct follower *follower)
     if (end == pile->at)
         return;
     follower->written = end - pile->at;
-    rc = projection_write(follower->projection, pile->items + pile->at, follower->written,
-                          on_written, follower);
+    if (has_restored(pile, end))
+        rc = projection_known(follower->projection, pile->items + pile->at, follower->written,
+                              on_known, follower);
+    else
+        rc = projection_write(follower->projection, pile->items + pile->at, follower->written,
+                              on_written, follower);
     if (rc == RC_OK)
         follower->writing = true;
     else if (follower->state == FOLLOWING)
@@ -333,6 +368,8 @@ static void on_message(void *ctx, struct msg *msg, const struct delivery *delive
     item->tenant = tenant_of(pile->arena, msg_subject(msg));
     item->data = text_copy(pile->arena, msg_data(msg), msg_len(msg));
     item->record = NULL;
+    item->restored = msg_header(msg, HEADER_RESTORED) != NULL;
+    item->known = false;
     if (wire_unpack(&message, pile->arena, &hr__packet_record__descriptor, item->data.data,
                     item->data.len) == RC_OK)
         item->record = (Hr__PacketRecord *)message;

@@ -32,6 +32,8 @@ struct projection {
     bool busy;
     projection_done done;
     projection_event_done event_done;
+    projection_known_done known_done;
+    bool *known; // of the items asked about
     void *ctx;
 };
 
@@ -54,6 +56,13 @@ static const struct pg_statement event_at_statement = {
     "projector_event_at",
     "SELECT event_id FROM packet_events WHERE shard = $1 AND seq = $2 AND part = 0"
     " ORDER BY epoch DESC LIMIT 1",
+};
+
+static const struct pg_statement known_statement = {
+    "projector_known",
+    "SELECT DISTINCT u.item FROM unnest($1, $2, $3) WITH ORDINALITY"
+    " AS u (tenant, packet_id, event_id, item) JOIN packet_events e"
+    " ON e.tenant = u.tenant AND e.packet_id = u.packet_id AND e.event_id = u.event_id",
 };
 
 static const struct pg_statement notify_statement = {
@@ -212,6 +221,7 @@ void projection_destroy(struct projection *projection)
         return;
     batch_fini(&projection->batch);
     words_memory_destroy(projection->words);
+    free(projection->known);
     chains_destroy(projection->chains);
     pg_array_fini(&projection->missing);
     free(projection);
@@ -358,6 +368,56 @@ enum rc projection_event_at(struct projection *projection, uint64_t sequence,
     projection->event_done = done;
     return started(projection,
                    pg_query(projection->pg, &event_at_statement, params, 2, on_event, projection));
+}
+
+static void on_known_items(void *ctx, enum rc rc, const struct pg_result *const *results)
+{
+    struct projection *projection = ctx;
+    bool *known = projection->known;
+
+    for (int row = 0; rc == RC_OK && row < pg_rows(results[0]); row++)
+        known[pg_get_int(results[0], row, 0) - 1] = true;
+    projection->busy = false;
+    projection->known = NULL;
+    projection->known_done(projection->ctx, rc, known);
+    free(known);
+}
+
+enum rc projection_known(struct projection *projection, const struct projection_item *items,
+                         size_t count, projection_known_done done, void *ctx)
+{
+    static const enum pg_type types[] = {PG_TEXT, PG_UUID, PG_UUID};
+    struct pg_array arrays[3];
+    struct pg_param params[3];
+    enum rc rc = RC_OK;
+
+    begin(projection, NULL, ctx);
+    projection->known_done = done;
+    projection->known = calloc(count, sizeof *projection->known);
+    if (projection->known == NULL)
+        abort();
+    for (size_t i = 0; i < 3; i++)
+        pg_array_init(&arrays[i], types[i]);
+    for (size_t i = 0; i < count; i++) {
+        struct uuid packet_id = {{0}};
+        struct uuid event_id = {{0}}; // of no event
+
+        batch_ids(&items[i], &packet_id, &event_id);
+        pg_array_append(&arrays[0], pg_text(items[i].tenant.data, items[i].tenant.len));
+        pg_array_append(&arrays[1], pg_uuid(&packet_id));
+        pg_array_append(&arrays[2], pg_uuid(&event_id));
+    }
+    for (size_t i = 0; i < 3 && rc == RC_OK; i++)
+        rc = pg_array_param(&arrays[i], &params[i]);
+    if (rc == RC_OK)
+        rc = pg_query(projection->pg, &known_statement, params, 3, on_known_items, projection);
+    for (size_t i = 0; i < 3; i++)
+        pg_array_fini(&arrays[i]);
+    if (rc != RC_OK) {
+        free(projection->known);
+        projection->known = NULL;
+    }
+    return started(projection, rc);
 }
 
 static bool knows_month(const struct projection *projection, int month)

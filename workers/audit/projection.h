@@ -41,6 +41,8 @@ struct projection_item {
     Text tenant;                    // from its subject
     const Hr__PacketRecord *record; // NULL: the bytes are no record; they are stored all the same
     Text data;                      // the bytes
+    bool restored;                  // perhaps the log has it, from an earlier life of the stream
+    bool known;                     // it has: only the packet's place is new
 };
 
 // RC_UNAVAILABLE, RC_TIMEOUT: it may have happened or not; do it again. RC_CONFLICT: another
@@ -77,6 +79,12 @@ enum rc projection_begin_epoch(struct projection *projection, int64_t stream_cre
 typedef void (*projection_event_done)(void *ctx, enum rc rc, const struct uuid *event_id);
 enum rc projection_event_at(struct projection *projection, uint64_t sequence,
                             projection_event_done done, void *ctx) MUST_CHECK;
+
+// Which of the items the log has, whatever their sequence was then. known: one for each item;
+// borrowed for the length of the call. The items are not needed any more when this returns.
+typedef void (*projection_known_done)(void *ctx, enum rc rc, const bool *known);
+enum rc projection_known(struct projection *projection, const struct projection_item *items,
+                         size_t count, projection_known_done done, void *ctx) MUST_CHECK;
 
 // Stores a batch. The items are not needed any more when this returns.
 // RC_TOO_LARGE: more bytes than one statement takes; make the batch smaller.
