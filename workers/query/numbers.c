@@ -25,8 +25,8 @@
 #define SINCE(interval)                                                                            \
     "(SELECT coalesce(sum(whole.n + rest.n), 0)::bigint FROM"                                      \
     " (SELECT DISTINCT tenant FROM packet_counts WHERE " OF_TENANT ") AS known,"                   \
-    " LATERAL (SELECT coalesce(sum(h.n), 0) AS n FROM packet_hours h WHERE h.tenant = "            \
-    "known.tenant"                                                                                 \
+    " LATERAL (SELECT coalesce(sum(h.n), 0) AS n FROM packet_hours h"                              \
+    " WHERE h.tenant = known.tenant"                                                               \
     " AND h.hour > now() - interval '" interval "') AS whole,"                                     \
     " LATERAL (SELECT count(*) AS n FROM packets p WHERE p.tenant = known.tenant"                  \
     " AND p.created_at > now() - interval '" interval "' AND p.created_at <"                       \
