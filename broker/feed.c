@@ -3,6 +3,7 @@
 
 #include "broker/base/log.h"
 #include "broker/consume.h"
+#include "broker/packet/head.h"
 #include "broker/subjects.h"
 
 #include <assert.h>
@@ -28,8 +29,10 @@ static void on_message(void *ctx, struct msg *msg, const struct delivery *delive
     struct packet_subject subject;
     struct stored stored;
 
+    Text head = head_of(feed->arena, msg_data(msg), msg_len(msg));
+
     if (subject_parse_packet(&subject, msg_subject(msg)) != RC_OK ||
-        stored_read(&stored, feed->arena, msg_data(msg), msg_len(msg), delivery->sequence) != RC_OK)
+        stored_read(&stored, feed->arena, head.data, head.len, delivery->sequence) != RC_OK)
         log_error("feed.corrupt", "subject=%.200s", msg_subject(msg));
     else
         feed->config.on_packet(feed->config.ctx, subject.tenant, subject.packet_id, &stored);

@@ -8,6 +8,7 @@ struct feed;
 
 struct feed_config {
     // Loop thread, in the order of the stream. Everything is borrowed for the length of the call.
+    // The packet comes without what it carries: see broker/packet/head.h.
     // After a break, packets are told again; an unchanged one has the same sequence.
     void (*on_packet)(void *ctx, const char *tenant, const char *packet_id,
                       const struct stored *stored);

@@ -228,3 +228,31 @@ def test_a_claim_by_name_and_claim_next_exclude_each_other(loop, web, name):
                 raise AssertionError("nobody has it")
 
     loop.run(run())
+
+
+def test_tenants_take_turns(loop, rail, web, admin, name):
+    """One tenant's crowd does not keep another's agent waiting."""
+
+    async def run():
+        key = new_key()
+        await put_key(admin, key, "small", tenant="small", role="admin")
+        await asyncio.sleep(0.3)
+        async with Web(rail.url, {"X-API-Key": key}, seconds=30) as small:
+            await gather(*(create(web, name) for _ in range(300)))
+            for _ in range(5):
+                await create(small, name)
+            await asyncio.sleep(0.3)
+            finished = []
+
+            async def run_one(client, who):
+                assert await take(client, name, wait_seconds=5)
+                finished.append(who)
+
+            crowd = [asyncio.ensure_future(run_one(web, "crowd")) for _ in range(300)]
+            await asyncio.sleep(0)
+            await gather(*(run_one(small, "small") for _ in range(5)))
+            ahead = finished[: len(finished) - finished[::-1].index("small")].count("crowd")
+            await gather(*crowd)
+            assert ahead < 200, ahead
+
+    loop.run(run())
