@@ -5,6 +5,7 @@ import os
 import random
 import signal
 
+import psycopg
 import seal
 from load import Load, check_postgres, check_stream, whole_stream
 from pg import Postgres
@@ -19,8 +20,11 @@ def check(rail, server, load):
     check_stream(load, records)
 
     def stored():
-        with server.connect() as connection:
-            return connection.execute("SELECT count(*) FROM packet_events").fetchone()[0]
+        try:
+            with server.connect() as connection:
+                return connection.execute("SELECT count(*) FROM packet_events").fetchone()[0]
+        except psycopg.OperationalError:
+            return None  # it has only just been started again
 
     wait_until(lambda: stored() == len(records), 30, "everything is in the log")
     with server.connect() as connection:

@@ -51,8 +51,8 @@ def test_each_packet_leaves_the_stream_once(make_rail):
                     if all(found[i][-1].event.type == "archived" for i in ids):
                         break
                     await asyncio.sleep(0.5)
-            shown = [(await web.get(f"{PACKETS}/{i}/history")).json()["events"] for i in ids]
             whole = [(await web.get(f"{PACKETS}/{i}")).json() for i in ids]
+            shown = [(await web.get(f"{PACKETS}/{i}/history")).json()["events"] for i in ids]
             return ids, found, shown, whole
 
     ids, found, shown, whole = asyncio.run(run())

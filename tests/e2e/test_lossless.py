@@ -3,6 +3,7 @@
 Free-form JSON is compared as text: no digit, blank, escape or order of keys may change.
 """
 
+import asyncio
 import base64
 import copy
 import json
@@ -297,6 +298,9 @@ class Doors:
         answer = await self.web.get(f"{PACKETS}/{packet_id}")
         found["GET"] = read_packet(answer.body)
         answer = await self.web.get(PACKETS + "?limit=1", seen)
+        while answer.status == 503:  # a busy machine: the read side says that it is behind
+            await asyncio.sleep(0.2)
+            answer = await self.web.get(PACKETS + "?limit=1", seen)
         found["list"] = read_packet(answer.body, ("packets", 0))
         answer = await self.agent.json("packet.get", ref)
         found["get in JSON"] = read_packet(answer.data)
