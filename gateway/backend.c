@@ -207,7 +207,8 @@ static void dispatch(struct call *call, const char *noun, const char *verb,
                                     .done = on_reply,
                                     .ctx = call};
 
-    subject_command(subject, exchange->caller.tenant, exchange->caller.key_id, noun, verb);
+    subject_command(subject, exchange->about != NULL ? exchange->about : exchange->caller.tenant,
+                    exchange->caller.key_id, noun, verb);
     request_send(run_requests(exchange->gateway->run), &message);
 }
 

@@ -48,6 +48,7 @@ struct exchange {
     const struct route *route; // NULL until one matches
     const char *id;            // X-Request-Id
     struct caller caller;      // of a route that needs one
+    const char *about;         // tenant that commands are about, if not the caller's; NULL: it is
     const char *packet_id;     // from the path, normalised; NULL: the route has none
     int64_t start_ns;
     int64_t patience_ms; // how much longer than usual its command may take; 0 unless a handler says

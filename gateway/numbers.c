@@ -43,7 +43,7 @@ static void on_health(struct exchange *exchange, ProtobufCMessage *message, uint
 void numbers_health(struct exchange *exchange)
 {
     if (exchange->caller.platform)
-        exchange->caller.tenant = TENANT_PLATFORM;
+        exchange->about = TENANT_PLATFORM;
     backend_send(exchange, "system", "health", wire_new(exchange->arena, &hr__empty__descriptor),
                  exchange->route->reply, true, on_health);
 }

@@ -3,12 +3,15 @@
 ALTER TABLE packets
     ADD COLUMN parent_id uuid,
     ADD COLUMN due_at    timestamptz,                               -- of the checkpoint it waits at
-    ADD COLUMN approvers text[] COLLATE "C" NOT NULL DEFAULT '{}',  -- who may answer; empty: anyone
+    ADD COLUMN approvers bigint[] NOT NULL DEFAULT '{}',            -- hashes of who may answer; empty: anyone
     ADD COLUMN claim_us    bigint,                                  -- from its creation to its claim
     ADD COLUMN complete_us bigint;                                  -- and from there to its completion
 
 CREATE INDEX packets_parent   ON packets (tenant, parent_id) WHERE parent_id IS NOT NULL;
-CREATE INDEX packets_awaiting ON packets (tenant, due_at, created_at, id) WHERE status = 'awaiting_human';
+-- With all that its filters ask, so that counting a long queue leaves the packets alone. An entry has to fit
+-- into a third of a page: that is why approvers are hashes.
+CREATE INDEX packets_awaiting ON packets (tenant, due_at, created_at, id) INCLUDE (priority, approvers)
+    WHERE status = 'awaiting_human';
 
 CREATE INDEX packets_waiting  ON packets (created_at) WHERE status = 'created';
 
@@ -31,6 +34,15 @@ CREATE TABLE agent_counts (
 ) WITH (fillfactor = 50);
 
 CREATE INDEX agent_counts_busiest ON agent_counts (tenant, n);
+
+-- How many packets were created in each hour (UTC), so that those of a day need not be counted.
+CREATE TABLE packet_hours (
+    tenant text        COLLATE "C" NOT NULL,
+    hour   timestamptz NOT NULL,
+    shard  integer     NOT NULL,
+    n      bigint      NOT NULL,
+    PRIMARY KEY (tenant, hour, shard)
+) WITH (fillfactor = 50);
 
 -- Words without their accents where the server has the extension for it, and stemmed as English.
 CREATE TEXT SEARCH CONFIGURATION handoffrail (COPY = english);
@@ -75,3 +87,12 @@ CREATE TABLE packet_texts (
 ) WITH (autovacuum_vacuum_scale_factor = 0.05);
 
 CREATE INDEX packet_texts_words ON packet_texts USING gin (words) WITH (gin_pending_list_limit = 4096);
+
+-- Long texts are read whole to be weighed.
+DO $$
+BEGIN
+    ALTER TABLE packet_texts ALTER COLUMN words SET COMPRESSION lz4;
+EXCEPTION WHEN feature_not_supported THEN
+    NULL;
+END
+$$;

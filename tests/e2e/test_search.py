@@ -5,12 +5,22 @@ import urllib.parse
 import uuid
 
 import httpx
+import nats
 import pytest
+from agent import query_pb2
 from config import new_key, put_key
 from packets import PACKETS, body, claim
 from web import Web
 
 HOUR = "2000-01-01T00:00:00Z"
+HEALTH_KEYS = [
+    "version", "uptime_seconds", "environment", "database_backend", "total_packets", "packets_by_status",
+    "packets_created_last_1h", "packets_created_last_24h", "avg_time_to_claim_seconds",
+    "avg_time_to_complete_seconds", "active_agents", "total_agents_seen", "top_agents", "packets_waiting",
+    "oldest_waiting_packet_age_seconds", "claimed_not_completed", "total_webhooks", "recent_deliveries_1h",
+    "failed_deliveries_1h", "avg_delivery_latency_ms", "db_size_bytes", "connection_pool",
+    "active_api_keys", "requests_last_1h_per_key",
+]
 
 
 @pytest.fixture
@@ -75,6 +85,25 @@ def test_knows_the_language_of_searches(loop, web, word):
         }
         for q, expected in cases.items():
             assert set(await ids(web, q)) == expected, q
+
+    loop.run(run())
+
+
+def test_finds_codes_addresses_and_their_parts(loop, web, word):
+    async def run():
+        text = (f"{word}: see (INV-2024/77), ann.lee@mail.example.org, https://ex.org/a_b/c?d=1#e and "
+                "src/query/list.c at v1.20.3; 550e8400-e29b-41d4-a716-446655440000, C++, 50%")
+        made = await create(web, text)
+        other = await create(web, f"{word} INV-2024/78 INV-2025/77 ann.doe@mail.example.org v1.2.3")
+        for q in ["INV-2024/77", "inv-2024/77", "2024/77", "'INV-2024/77'", "(INV-2024/77)", "INV-2024/77.",
+                  "ann.lee@mail.example.org", "lee", "ann.lee@mail", "https://ex.org/a_b/c?d=1#e", "a_b",
+                  "ex.org/a_b", "src/query/list.c", "list.c", "query", "v1.20.3", "v1.20", "c++",
+                  "550e8400-e29b-41d4-a716-446655440000", "41d4-a716", "550e84*", "INV-2024/77*", "50%"]:
+            assert await ids(web, f"{word} {q}") == [made], q
+        for q in ["mail.example.org", "INV-2024/7*", "inv*", "exam*"]:
+            assert set(await ids(web, f"{word} {q}")) == {made, other}, q
+        for q in ["INV-2024/7", "INV-2023/77", "v1.20.4", "77/2024"]:
+            assert await ids(web, f"{word} {q}") == [], q
 
     loop.run(run())
 
@@ -271,5 +300,72 @@ def test_who_may_see_the_numbers(loop, rail, admin, agent):
         assert answer.status_code == 401
         answer = await agent.json("stats.get", {})
         assert answer.json()["total_packets"] > 0
+
+    loop.run(run())
+
+
+# --- over NATS -----------------------------------------------------------------------------------
+
+
+def test_agents_ask_the_same_over_nats(loop, web, agent, admin, word):
+    async def run():
+        made = await create(web, f"{word} INV-2024/77")
+        waits = await create(web, word, hitl={"reason": "r", "approvers": [word]})
+        seen = {"HR-Min-Seq": str(await admin.last_seq())}
+        found = await agent.json("packet.search", {"q": f"{word} 2024/77", "limit": 1}, seen)
+        assert [packet["id"] for packet in found.json()["packets"]] == [made]
+        request = query_pb2.SearchPackets(q=word, status="awaiting_human")
+        page = (await agent.protobuf("packet.search", request)).message()
+        assert page.total == 1 and page.packets[0].id == waits
+        page = (await agent.protobuf("packet.awaiting", query_pb2.ListAwaiting(approver=word))).message()
+        assert waits in [packet.id for packet in page.packets]
+        stats = (await agent.json("stats.get", {})).json()
+        assert stats["hitl_queue_depth"] >= 1
+        for verb, bad in {"packet.search": [{}, {"q": "a"}, {"q": "ab", "limit": 0}, {"q": 5}, b"", b"[]"],
+                          "packet.awaiting": [{"limit": 201}, {"due_before": "soon"}]}.items():
+            for payload in bad:
+                answer = await agent.json(verb, payload)
+                assert answer.status == 422, (verb, payload, answer)
+        await web.request("DELETE", f"{PACKETS}/{waits}")
+
+    loop.run(run())
+
+
+def test_bytes_that_are_no_text_find_nothing(loop, agent):
+    async def run():
+        for junk in [b"\xff\xfe\x00", b"\xed\xa0\x80ab", b"\xf8\x88\x80\x80\x80", bytes(range(256))]:
+            answer = await agent.send("packet.search", b"\x0a" + encode_length(len(junk)) + junk)
+            assert answer.status in (200, 422), answer
+
+    loop.run(run())
+
+
+def encode_length(length):
+    return bytes([length]) if length < 128 else bytes([length & 127 | 128, length >> 7])
+
+
+def test_only_the_platform_sees_all_tenants(loop, rail, web, agent, admin, word):
+    async def run():
+        key = new_key()
+        await put_key(admin, key, "tiny-admin", tenant="tiny", role="admin")
+        await asyncio.sleep(0.3)
+        async with Web(rail.url, {"X-API-Key": key}) as tiny:
+            await create(tiny, word)
+            own = (await tiny.get("/api/v1/system/health")).json()
+        assert own["total_packets"] == 1 and own["active_api_keys"] == 1
+        assert list(own) == HEALTH_KEYS
+        await create(web, word)
+        everything = (await web.get("/api/v1/system/health")).json()  # its own write is in there
+        mine = (await web.get("/api/v1/stats")).json()
+        assert list(everything) == HEALTH_KEYS
+        assert everything["total_packets"] >= mine["total_packets"] + 1
+        assert everything["active_api_keys"] >= 1
+        answer = await agent.json("system.health", {}, {"HR-Min-Seq": str(await admin.last_seq())})
+        assert answer.json()["total_packets"] == mine["total_packets"]
+
+        agent.refused.clear()
+        with pytest.raises(nats.errors.TimeoutError):
+            await agent.nats.request("hr.v1.cmd.platform.agent.system.health", b"", timeout=0.5)
+        assert any("permissions violation" in text.lower() for text in agent.refused)
 
     loop.run(run())

@@ -40,9 +40,16 @@ Test(search_text, knows_phrases_alternatives_exclusions_and_beginnings)
 
 Test(search_text, lets_no_operator_through)
 {
-    ASSERT_ASKS("a' & 'b", "'a''' & '''b'");
-    ASSERT_ASKS("a\\", "'a\\\\'");
-    ASSERT_ASKS("(a|b):* !c <-> d", "'(a|b):':* & '!c' & 'd'");
+    ASSERT_ASKS("a' & 'b", "'a ' & ' b'");
+    ASSERT_ASKS("a\\", "'a '");
+    ASSERT_ASKS("(a|b):* !c <-> d", "' a b  ':* & ' c' & 'd'");
+}
+
+Test(search_text, looks_for_codes_and_addresses_as_phrases)
+{
+    ASSERT_ASKS("INV-2024/77", "'INV 2024 77'");
+    ASSERT_ASKS("ann@example.org -foo_bar*", "'ann example org' & !'foo bar':*");
+    ASSERT_ASKS("caf\xc3\xa9-cr\xc3\xa8me", "'caf\xc3\xa9 cr\xc3\xa8me'");
 }
 
 Test(search_text, of_nothing_to_look_for_is_empty)

@@ -11,12 +11,14 @@
 #include "workers/sql/column.h"
 
 #include <assert.h>
+#include <inttypes.h>
 #include <string.h>
 #include <time.h>
 
 #define ARENA_BYTES (1 << 20)
 #define EARLIEST_US 1577836800000000LL // 2020-01-01, before any packet
 #define LATEST_AHEAD_US (40 * 86400000000LL)
+#define APPROVERS_MAX 256 // more than rules.c lets in; they have to fit into an index
 
 static const enum pg_type event_types[EVENT_COLUMNS] = {
     PG_INT8, PG_TIMESTAMPTZ, PG_UUID,  PG_UUID, PG_TEXT, PG_TEXT, PG_TEXT,
@@ -244,12 +246,17 @@ static struct pg_param tags_literal(struct batch *batch, const Hr__Metadata *met
 static struct pg_param approvers_literal(struct batch *batch, const Hr__Hitl *hitl)
 {
     struct buf literal = {0};
+    size_t named = hitl != NULL ? hitl->n_approvers : 0;
+    size_t count = named > 0 ? named + hitl->n_escalated_to : 0;
 
+    if (count > APPROVERS_MAX)
+        count = APPROVERS_MAX;
     literal_open(&literal);
-    for (size_t i = 0; hitl != NULL && i < hitl->n_approvers; i++)
-        literal_add(batch, &literal, hitl->approvers[i]);
-    for (size_t i = 0; hitl != NULL && hitl->n_approvers > 0 && i < hitl->n_escalated_to; i++)
-        literal_add(batch, &literal, hitl->escalated_to[i]);
+    for (size_t i = 0; i < count; i++) {
+        Text who = i < named ? hitl->approvers[i] : hitl->escalated_to[i - named];
+
+        buf_printf(&literal, "%s%" PRId64, i > 0 ? "," : "", column_hash(who.data, who.len));
+    }
     return literal_close(batch, &literal);
 }
 

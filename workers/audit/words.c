@@ -4,6 +4,7 @@
 
 #include "broker/base/buf.h"
 #include "broker/base/digest.h"
+#include "workers/sql/column.h"
 
 #include <stdlib.h>
 
@@ -39,6 +40,7 @@ static Text kept(struct buf *text, struct arena *arena)
     Text copy = text_copy(arena, text->data, text->len);
 
     buf_fini(text);
+    column_plain_words(copy.data, copy.len);
     return copy;
 }
 

@@ -1,11 +1,13 @@
 // Walks the index of open checkpoints; filters that are null drop out, as in list.c.
 #include "workers/query/awaiting.h"
 
+#include "workers/sql/column.h"
+
 #include <string.h>
 
 #define MATCHES                                                                                    \
     " FROM packets WHERE tenant = $1 AND status = 'awaiting_human'"                                \
-    " AND ($2::text IS NULL OR approvers = '{}' OR $2 = ANY(approvers))"                           \
+    " AND ($2::bigint IS NULL OR approvers = '{}' OR $2 = ANY(approvers))"                         \
     " AND ($3::timestamptz IS NULL OR due_at < $3)"                                                \
     " AND ($4::text IS NULL OR priority = $4)"
 
@@ -61,7 +63,9 @@ enum rc awaiting_list(struct pg *pg, const char *tenant, const Hr__ListAwaiting 
                                               request->has_offset, request->offset),
                                   done, ctx};
     params[0] = pg_text(tenant, strlen(tenant));
-    params[1] = page_text(arena, request->has_approver, request->approver);
+    params[1] = pg_null(PG_INT8);
+    if (request->approver.len > 0)
+        params[1] = pg_int8(column_hash(request->approver.data, request->approver.len));
     params[2] = page_time(request->due_before);
     params[3] = page_text(arena, request->has_priority, request->priority);
     params[4] = pg_int8(awaiting->page->limit);

@@ -385,8 +385,10 @@ static enum rc on_open(void *ctx, struct run *run)
     const struct pg_options options = {
         .conninfo = app->postgres_url,
         .application = run_name(run),
-        // Every plan for the values at hand: list.c relies on it.
-        .session = "SET plan_cache_mode = force_custom_plan;" BARRIER_SESSION,
+        // Every plan for the values at hand: list.c relies on it. Room for the matches of a search
+        // for a common word, which are forgotten and found again otherwise.
+        .session =
+            "SET plan_cache_mode = force_custom_plan; SET work_mem = '32MB';" BARRIER_SESSION,
         .connections = (int)app->connections,
         .on_state = on_pg_state,
         .on_notify = on_notify,

@@ -21,11 +21,16 @@
     "(SELECT coalesce(round(sum(" total ") / nullif(sum(" count "), 0) / 1000000, 3)::text,"       \
     " 'null') FROM packet_counts WHERE " OF_TENANT statuses ")"
 
+// Whole hours are known; of the one that the time begins in, the packets are counted.
 #define SINCE(interval)                                                                            \
-    "(SELECT coalesce(sum(found.n), 0)::bigint FROM"                                               \
+    "(SELECT coalesce(sum(whole.n + rest.n), 0)::bigint FROM"                                      \
     " (SELECT DISTINCT tenant FROM packet_counts WHERE " OF_TENANT ") AS known,"                   \
+    " LATERAL (SELECT coalesce(sum(h.n), 0) AS n FROM packet_hours h"                              \
+    " WHERE h.tenant = known.tenant"                                                               \
+    " AND h.hour > now() - interval '" interval "') AS whole,"                                     \
     " LATERAL (SELECT count(*) AS n FROM packets p WHERE p.tenant = known.tenant"                  \
-    " AND p.created_at > now() - interval '" interval "') AS found)"
+    " AND p.created_at > now() - interval '" interval "' AND p.created_at <"                       \
+    " date_trunc('hour', now() - interval '" interval "', 'UTC') + interval '1 hour') AS rest)"
 
 #define TAKEN " AND status IN ('claimed', 'in_progress', 'awaiting_human')"
 #define WORKED_ON " AND status IN ('claimed', 'in_progress', 'completed')"

@@ -5,7 +5,8 @@
 #include "workers/query/page.h"
 #include "workers/sql/pg.h"
 
-// Best first, then newest. What is returned instead of RC_OK is final: done is not called.
+// Best first, then the last written. Of very many only the last written are weighed; the others
+// follow them. What is returned instead of RC_OK is final: done is not called.
 enum rc search_packets(struct pg *pg, const char *tenant, const Hr__SearchPackets *request,
                        struct arena *arena, query_done done, void *ctx) MUST_CHECK;
 

@@ -1,8 +1,11 @@
-// One pass over the text. Nothing of it reaches Postgres outside quotes, so no operator of
-// to_tsquery can be smuggled in and no text can be a syntax error.
+// One pass over the text. Nothing of it but letters, digits and what is not ASCII reaches Postgres,
+// in quotes: no operator of to_tsquery can be smuggled in, and no text can be a syntax error. A
+// word that is several ("INV-2024/77", "ann@example.org") is looked for as a phrase, just as it was
+// written down: workers/audit/words.c.
 #include "workers/query/search_text.h"
 
 #include "broker/base/buf.h"
+#include "workers/sql/column.h"
 
 #include <strings.h>
 
@@ -96,19 +99,13 @@ static bool has_word(Text text)
     return false;
 }
 
-static void put(struct buf *out, const struct unit *unit)
+static void put(struct buf *out, const struct unit *unit, struct arena *arena)
 {
-    buf_puts(out, unit->negated ? "!'" : "'");
-    for (size_t i = 0; i < unit->text.len; i++) {
-        uint8_t c = unit->text.data[i];
+    Text text = text_copy(arena, unit->text.data, unit->text.len);
 
-        if (c == '\'' || c == '\\')
-            buf_append(out, &c, 1); // doubled
-        if (is_blank(c))
-            buf_puts(out, " ");
-        else
-            buf_append(out, &c, 1);
-    }
+    column_plain_words(text.data, text.len);
+    buf_puts(out, unit->negated ? "!'" : "'");
+    buf_append(out, text.data, text.len);
     buf_puts(out, unit->prefix ? "':*" : "'");
 }
 
@@ -130,7 +127,7 @@ Text search_text(struct arena *arena, Text typed)
             continue;
         if (count++ > 0)
             buf_puts(&out, alternative ? " | " : " & ");
-        put(&out, &unit);
+        put(&out, &unit, arena);
         alternative = false;
     }
     text = text_copy(arena, out.data, out.len);

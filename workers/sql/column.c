@@ -43,3 +43,24 @@ struct pg_param column_key(struct arena *arena, const void *data, size_t len)
     hex_format(key + kept + 1, digest, sizeof digest);
     return pg_text(key, kept + DIGEST_HEX_BYTES);
 }
+
+void column_plain_words(uint8_t *text, size_t len)
+{
+    for (size_t i = 0; i < len; i++) {
+        uint8_t c = text[i];
+
+        if (c < 0x80 && !(c >= '0' && c <= '9') && !((c | 0x20) >= 'a' && (c | 0x20) <= 'z'))
+            text[i] = ' ';
+    }
+}
+
+int64_t column_hash(const void *data, size_t len)
+{
+    uint8_t digest[DIGEST_BYTES];
+    uint64_t value = 0;
+
+    digest_of(digest, data, len);
+    for (int i = 0; i < 8; i++)
+        value = value << 8 | digest[i];
+    return (int64_t)value;
+}

@@ -19,4 +19,12 @@ struct pg_param column_text(struct arena *arena, const void *data, size_t len);
 // and its SHA-256.
 struct pg_param column_key(struct arena *arena, const void *data, size_t len);
 
+// Puts a blank in place of every ASCII character that is neither letter nor digit. What is left is
+// cut into words in the same way wherever it stands: Postgres would make one word of an address or
+// a path, and of "A-7" an "A" and the number -7.
+void column_plain_words(uint8_t *text, size_t len);
+
+// A number that stands for a text where many of them have to be short.
+int64_t column_hash(const void *data, size_t len);
+
 #endif

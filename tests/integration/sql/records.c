@@ -155,6 +155,34 @@ enum rc do_write(struct lab *lab, struct projection *projection,
     return do_write_meanwhile(lab, projection, items, count, NULL);
 }
 
+static void check_statistics(struct lab *lab)
+{
+    cr_assert_str_eq(
+        lab_sql(lab, "SELECT count(*) FROM (SELECT tenant, status, count(claim_us)::numeric,"
+                     " coalesce(sum(claim_us), 0), count(complete_us)::numeric,"
+                     " coalesce(sum(complete_us), 0) FROM packets GROUP BY 1, 2"
+                     " EXCEPT SELECT tenant, status, sum(claims), sum(claim_us), sum(completions),"
+                     " sum(complete_us) FROM packet_counts GROUP BY 1, 2) AS x"),
+        "0");
+    cr_assert_str_eq(
+        lab_sql(lab, "SELECT count(*) FROM (SELECT tenant, agent, count(*)::numeric,"
+                     " sum(active)::numeric FROM (SELECT tenant, source_agent AS agent,"
+                     " 0 AS active FROM packets UNION ALL SELECT tenant, target_agent, (status IN"
+                     " ('claimed', 'in_progress', 'awaiting_human'))::integer FROM packets) AS i"
+                     " GROUP BY 1, 2 EXCEPT SELECT tenant, agent, sum(n), sum(active)"
+                     " FROM agent_counts GROUP BY 1, 2) AS x"),
+        "0");
+    cr_assert_str_eq(
+        lab_sql(lab, "SELECT count(*) FROM (SELECT tenant, date_trunc('hour', created_at, 'UTC'),"
+                     " count(*)::numeric FROM packets GROUP BY 1, 2"
+                     " EXCEPT SELECT tenant, hour, sum(n) FROM packet_hours GROUP BY 1, 2) AS x"),
+        "0");
+    cr_assert_str_eq(lab_sql(lab, "SELECT coalesce(sum(n), 0) = (SELECT count(*) FROM packets)"
+                                  " AND coalesce((SELECT sum(n) FROM agent_counts), 0) ="
+                                  " 2 * (SELECT count(*) FROM packets) FROM packet_hours"),
+                     "t");
+}
+
 void check_counts(struct lab *lab)
 {
     cr_assert_str_eq(lab_sql(lab, "SELECT count(*) FROM ("
@@ -163,6 +191,7 @@ void check_counts(struct lab *lab)
                                   " EXCEPT SELECT tenant, status, sum(n) FROM packet_counts"
                                   " GROUP BY 1, 2) AS x"),
                      "0");
+    check_statistics(lab);
     cr_assert_str_eq(lab_sql(lab, "SELECT count(*) FROM ("
                                   "(SELECT tenant, type, count(*)::numeric FROM packet_events"
                                   " GROUP BY 1, 2)"

@@ -6,6 +6,7 @@
 #include "workers/query/history.h"
 #include "workers/query/list.h"
 #include "workers/query/page.h"
+#include "workers/query/search.h"
 
 #include <criterion/criterion.h>
 #include <stdio.h>
@@ -332,6 +333,88 @@ Test(query, a_bad_cursor_is_refused)
     cr_assert(text_is(problem.detail, "\"Invalid cursor\""));
     set(&request->has_cursor, &request->cursor, text_of(""));
     cr_assert_eq(list(request)->n_packets, 0, "empty is absent");
+}
+
+// --- search --------------------------------------------------------------------------------------
+
+static void on_found(void *ctx, enum rc rc, const ProtobufCMessage *page)
+{
+    *(struct answer *)ctx =
+        (struct answer){.done = true, .rc = rc, .page = (const Hr__PacketPage *)page};
+}
+
+static const Hr__PacketPage *search_for(const char *q, int64_t limit, int64_t offset)
+{
+    Hr__SearchPackets *request = wire_new(lab.arena, &hr__search_packets__descriptor);
+    struct answer answer = {0};
+
+    set(&request->has_q, &request->q, text_of(q));
+    request->has_limit = request->has_offset = 1;
+    request->limit = limit;
+    request->offset = offset;
+    cr_assert_eq(search_packets(lab.pg, TENANT, request, lab.arena, on_found, &answer), RC_OK);
+    cr_assert(lab_until(&lab, &answer.done, 10000));
+    cr_assert_eq(answer.rc, RC_OK);
+    return answer.page;
+}
+
+// Packets 1 to count, each tagged "needle"; number 1, the oldest, several times.
+static void store_needles(uint32_t count)
+{
+    const Text tags[] = {text_of("needle"), text_of("needle needle"), text_of("needle")};
+    struct wish *wishes = calloc(count, sizeof *wishes);
+
+    cr_assert_not_null(wishes);
+    for (uint32_t i = 0; i < count; i++)
+        wishes[i] =
+            (struct wish){.packet_id = id_number(i + 1), .tags = tags, .tag_count = i == 0 ? 3 : 1};
+    store(wishes, count);
+    free(wishes);
+}
+
+Test(query, search_weighs_what_it_finds)
+{
+    store_needles(900);
+    cr_assert_str_eq(numbers(search_for("needle", 3, 0)), "1 900 899");
+    cr_assert_eq(search_for("needle", 1, 0)->total, 900);
+}
+
+Test(query, of_very_many_search_weighs_the_latest_and_shows_all)
+{
+    enum { COUNT = 1300 };
+    bool seen[COUNT + 1] = {false};
+    size_t met = 0;
+
+    store_needles(COUNT);
+    cr_assert_str_eq(numbers(search_for("needle", 2, 0)), "1300 1299");
+    cr_assert_str_eq(numbers(search_for("needle", 5, COUNT - 2)), "2 1");
+    for (int64_t offset = 0; offset < COUNT; offset += 170) {
+        const Hr__PacketPage *page = search_for("needle", 170, offset);
+
+        cr_assert_eq(page->total, COUNT);
+        for (size_t i = 0; i < page->n_packets; i++) {
+            const Text id = page->packets[i]->id;
+            long number = strtol((const char *)id.data + id.len - 8, NULL, 16);
+
+            cr_assert_not(seen[number]);
+            seen[number] = true;
+            met++;
+        }
+    }
+    cr_assert_eq(met, COUNT);
+}
+
+Test(query, search_tells_the_total_behind_the_last_page)
+{
+    const Hr__PacketPage *page;
+
+    store_needles(3);
+    page = search_for("needle", 200, INT64_MAX);
+    cr_assert(page->n_packets == 0 && page->total == 3);
+    page = search_for("needle", 1, 3);
+    cr_assert(page->n_packets == 0 && page->total == 3);
+    page = search_for("hay", 1, 0);
+    cr_assert(page->n_packets == 0 && page->total == 0);
 }
 
 static struct answer history(const char *tenant, struct uuid id, bool all)
