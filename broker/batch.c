@@ -142,7 +142,7 @@ void batch_run(struct command *command, struct store *store, struct batch *batch
 void batch_errors(struct command *command, const struct batch *batch, Hr__BatchError ***errors,
                   size_t *count)
 {
-    *errors = arena_calloc(command->arena, batch->count, sizeof **errors);
+    *errors = arena_calloc(command->arena, batch->count, sizeof(void *));
     *count = 0;
     for (size_t i = 0; i < batch->count; i++) {
         const struct batch_item *item = &batch->items[i];
@@ -165,7 +165,7 @@ void batch_errors(struct command *command, const struct batch *batch, Hr__BatchE
 void batch_packets(struct command *command, const struct batch *batch, Hr__Packet ***packets,
                    size_t *count)
 {
-    *packets = arena_calloc(command->arena, batch->count, sizeof **packets);
+    *packets = arena_calloc(command->arena, batch->count, sizeof(void *));
     *count = 0;
     for (size_t i = 0; i < batch->count; i++) {
         if (batch->items[i].packet != NULL)

@@ -141,8 +141,13 @@ void bucket_close(struct bucket *bucket)
     if (bucket == NULL)
         return;
     consumer_close(bucket->consumer);
-    HASH_ITER(hh, bucket->entries, entry, next)
-    forget(bucket, entry);
+    entry = bucket->entries;
+    HASH_CLEAR(hh, bucket->entries); // the table; what was in it is still linked
+    for (; entry != NULL; entry = next) {
+        next = entry->hh.next;
+        arena_destroy(entry->arena);
+        free(entry);
+    }
     free(bucket);
 }
 

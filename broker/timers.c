@@ -301,8 +301,13 @@ void timers_close(struct timers *timers)
 
     if (timers == NULL)
         return;
-    HASH_ITER(hh, timers->entries, entry, next)
-    forget(timers, entry);
+    entry = timers->entries;
+    HASH_CLEAR(hh, timers->entries); // the table; what was in it is still linked
+    for (; entry != NULL; entry = next) {
+        next = entry->hh.next;
+        disarm(timers, entry);
+        free(entry);
+    }
     alarm_close(timers->alarm);
     free(timers);
 }

@@ -146,13 +146,18 @@ static void leave_agent(struct offer *offer)
     free(agent);
 }
 
-static void forget(struct offers *offers, struct offer *offer)
+static void release(struct offers *offers, struct offer *offer)
 {
     unlist(offers, offer);
     leave_agent(offer);
-    HASH_DEL(offer->tenant->offers, offer);
     arena_destroy(offer->arena);
     free(offer);
+}
+
+static void forget(struct offers *offers, struct offer *offer)
+{
+    HASH_DEL(offer->tenant->offers, offer);
+    release(offers, offer);
 }
 
 // --- what is known of a packet -------------------------------------------------------------------
@@ -365,14 +370,18 @@ void offers_destroy(struct offers *offers)
 
     if (offers == NULL)
         return;
-    HASH_ITER(hh, offers->tenants, tenant, next)
-    {
-        struct offer *offer;
+    tenant = offers->tenants;
+    HASH_CLEAR(hh, offers->tenants); // the table; what was in it is still linked
+    for (; tenant != NULL; tenant = next) {
+        struct offer *offer = tenant->offers;
         struct offer *other;
 
-        HASH_ITER(hh, tenant->offers, offer, other)
-        forget(offers, offer);
-        HASH_DEL(offers->tenants, tenant);
+        next = tenant->hh.next;
+        HASH_CLEAR(hh, tenant->offers);
+        for (; offer != NULL; offer = other) {
+            other = offer->hh.next;
+            release(offers, offer);
+        }
         free(tenant);
     }
     free(offers);
