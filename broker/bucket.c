@@ -25,6 +25,7 @@ struct bucket {
     struct consumer *consumer;
     struct entry *entries;
     size_t prefix; // length of what stands before the key in a subject
+    uint64_t position;
     bool current;
 };
 
@@ -97,7 +98,7 @@ static void on_message(void *ctx, struct msg *msg, const struct delivery *delive
     struct bucket *bucket = ctx;
     const char *subject = msg_subject(msg);
 
-    (void)delivery;
+    bucket->position = delivery->sequence;
     if (strncmp(subject, bucket->config.subject, bucket->prefix) == 0)
         take(bucket, subject + bucket->prefix, msg);
     consumer_release(bucket->consumer, 1);
@@ -154,6 +155,11 @@ void bucket_close(struct bucket *bucket)
 bool bucket_is_current(const struct bucket *bucket)
 {
     return bucket->current;
+}
+
+uint64_t bucket_position(const struct bucket *bucket)
+{
+    return bucket->position;
 }
 
 const ProtobufCMessage *bucket_find(const struct bucket *bucket, const char *key)

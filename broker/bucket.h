@@ -25,6 +25,9 @@ void bucket_close(struct bucket *bucket);
 // Everything that was in the bucket has been read, and the connection to it stands.
 bool bucket_is_current(const struct bucket *bucket);
 
+// Sequence of the last change that was read.
+uint64_t bucket_position(const struct bucket *bucket);
+
 // key: what follows the bucket's name. Borrowed until the loop runs again; NULL: there is none, or
 // it cannot be read, logged.
 const ProtobufCMessage *bucket_find(const struct bucket *bucket, const char *key);

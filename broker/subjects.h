@@ -3,6 +3,9 @@
 //   hr.v1.cmd.<tenant>.<key>.<noun>.<verb>          request/reply to the workers' queue groups
 //   hr.v1.packet.<shard>.<tenant>.<packet_id>       stream HR_PACKETS_<shard>: the truth
 //   hr.v1.event.<tenant>.<packet_id>                live copy of every record
+//   hr.v1.delivery.<partition>.<tenant>.<hook>.<delivery>
+//                                                   stream HR_DELIVERIES: what became of each
+//   hr.v1.delivery.members                          workers that share the partitions say so here
 //   hr.v1.audit.head.<tenant>                       stream HR_AUDIT_HEADS: how far the log has come
 //   _INBOX.<key>.<...>                              replies; nothing else is answered to
 #ifndef BROKER_SUBJECTS_H
@@ -29,6 +32,17 @@
 #define BUCKET_SCHEMAS "HR_SCHEMAS"
 #define STREAM_SCHEMAS "KV_HR_SCHEMAS"
 #define SUBJECT_SCHEMAS "$KV.HR_SCHEMAS.>"
+
+#define STREAM_HOOKS "KV_HR_HOOKS"
+#define SUBJECT_HOOKS "$KV.HR_HOOKS.>"
+#define PREFIX_HOOKS "$KV.HR_HOOKS."
+#define STREAM_OWNERS "KV_HR_OWNERS"
+#define SUBJECT_OWNERS "$KV.HR_OWNERS.>"
+#define PREFIX_OWNERS "$KV.HR_OWNERS."
+
+#define STREAM_DELIVERIES "HR_DELIVERIES"
+#define SUBJECT_DELIVERIES "hr.v1.delivery.*.*.*.*"
+#define SUBJECT_DELIVERY_MEMBERS "hr.v1.delivery.members"
 
 #define STREAM_AUDIT_HEADS "HR_AUDIT_HEADS"
 #define SUBJECT_AUDIT_HEADS "hr.v1.audit.head.*"

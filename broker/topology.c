@@ -87,16 +87,32 @@ static void heads_config(struct buf *out, const char *stream, int64_t replicas)
                stream, replicas);
 }
 
+// Two weeks of deliveries: twice as long as one may wait for its next attempt.
+static void deliveries_config(struct buf *out, const char *stream, int64_t replicas)
+{
+    buf_printf(out,
+               "{\"name\":\"%s\",\"subjects\":[\"" SUBJECT_DELIVERIES "\"],"
+               "\"storage\":\"file\",\"num_replicas\":%" PRId64 ",\"retention\":\"limits\","
+               "\"discard\":\"old\",\"max_consumers\":-1,\"max_msgs\":-1,\"max_bytes\":-1,"
+               "\"max_age\":1209600000000000,\"max_msg_size\":-1,"
+               "\"max_msgs_per_subject\":100000,\"allow_direct\":true,\"deny_delete\":true,"
+               "\"deny_purge\":true,\"duplicate_window\":100000000}",
+               stream, replicas);
+}
+
 static const struct {
     const char *name;
     void (*config)(struct buf *out, const char *stream, int64_t replicas);
     bool rolls_up; // one message may take the place of all of its subject
 } streams[] = {
-    {"HR_PACKETS_0",     packets_config, true },
-    {STREAM_KEYS,        bucket_config,  true },
-    {STREAM_TENANTS,     bucket_config,  true },
-    {STREAM_SCHEMAS,     bucket_config,  true },
-    {STREAM_AUDIT_HEADS, heads_config,   false},
+    {"HR_PACKETS_0",     packets_config,    true },
+    {STREAM_KEYS,        bucket_config,     true },
+    {STREAM_TENANTS,     bucket_config,     true },
+    {STREAM_SCHEMAS,     bucket_config,     true },
+    {STREAM_AUDIT_HEADS, heads_config,      false},
+    {STREAM_HOOKS,       bucket_config,     true },
+    {STREAM_OWNERS,      bucket_config,     true },
+    {STREAM_DELIVERIES,  deliveries_config, false},
 };
 
 #define STREAMS (sizeof streams / sizeof streams[0])

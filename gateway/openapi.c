@@ -202,10 +202,13 @@ static void put_parameters(struct document *doc, const struct route *route)
     json_array_open(doc->out);
     if (has_id)
         put_parameter(doc, "id", "path", true, NULL, NULL);
+    if (strstr(route->path, "{delivery_id}") != NULL)
+        put_parameter(doc, "delivery_id", "path", true, NULL, NULL);
     for (unsigned i = 0; route->query != NULL && i < route->query->n_fields; i++) {
         const ProtobufCFieldDescriptor *field = &route->query->fields[i];
 
-        if (has_id && strcmp(field->name, "packet_id") == 0)
+        if (has_id &&
+            (strcmp(field->name, "packet_id") == 0 || strcmp(field->name, "hook_id") == 0))
             continue; // the path has it
         put_parameter(doc, field->name, "query", false, field, rules_of(route->query, i));
     }

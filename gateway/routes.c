@@ -3,11 +3,13 @@
 
 #include "gateway/audit.h"
 #include "gateway/audit_export.h"
+#include "gateway/hooks.h"
 #include "gateway/numbers.h"
 #include "gateway/openapi.h"
 #include "gateway/packets.h"
 #include "gateway/system.h"
 
+#define HOOKS "/api/v1/hooks"
 #define PACKETS "/api/v1/packets"
 
 // A row is read as a row.
@@ -80,6 +82,41 @@ const struct route routes[] = {
     {"GET", PACKETS "/{id}/context", ROLE_READER, packets_context, "getPacketContext",
      "What one ancestor holds itself, as the packet took it over", 200,
      &hr__get_context__descriptor, NULL, &hr__own_part__descriptor},
+    {"POST", HOOKS, ROLE_WRITER, hooks_create, "createHook",
+     "Be told of changes over HTTP", 201, NULL, &hr__create_hook__descriptor,
+     &hr__hook_view__descriptor},
+    {"GET", HOOKS, ROLE_WRITER, hooks_list, "listHooks",
+     "The tenant's webhooks, inactive ones included, oldest first", 200, NULL, NULL,
+     &hr__hook_list__descriptor},
+    {"GET", HOOKS "/dlq", ROLE_WRITER, hooks_dlq, "listDeadLetters",
+     "Deliveries that were given up, the last one first", 200, &hr__list_dlq__descriptor, NULL,
+     &hr__dlq_list__descriptor},
+    {"POST", HOOKS "/dlq/retry-all", ROLE_ADMIN, hooks_retry_all, "retryDeadLetters",
+     "Send up to 100 dead letters once more, now", 200, NULL, NULL,
+     &hr__retried_all__descriptor},
+    {"POST", HOOKS "/dlq/{id}/replay", ROLE_WRITER, hooks_replay, "replayDelivery",
+     "Send a dead letter once more, now", 200, NULL, NULL, &hr__replayed__descriptor},
+    {"GET", HOOKS "/{id}", ROLE_WRITER, hooks_get, "getHook",
+     "Read a webhook", 200, NULL, NULL, &hr__hook_view__descriptor},
+    {"PATCH", HOOKS "/{id}", ROLE_WRITER, hooks_update, "updateHook",
+     "Change a webhook's URL, events and filters, or make it active or inactive", 200, NULL,
+     &hr__update_hook__descriptor, &hr__hook_view__descriptor},
+    {"DELETE", HOOKS "/{id}", ROLE_WRITER, hooks_delete, "deleteHook",
+     "Make a webhook inactive; it stays listed", 204, NULL, NULL, NULL},
+    {"POST", HOOKS "/{id}/test", ROLE_WRITER, hooks_test, "testHook",
+     "Send a test event, now", 200, NULL, NULL, &hr__tested_hook__descriptor},
+    {"POST", HOOKS "/{id}/rotate-secret", ROLE_WRITER, hooks_rotate, "rotateHookSecret",
+     "Sign with a new secret; the old one signs as well for a day", 200, NULL,
+     &hr__rotate_hook__descriptor, &hr__hook_view__descriptor},
+    {"POST", HOOKS "/{id}/recover", ROLE_WRITER, hooks_recover, "recoverHook",
+     "Send again what failed for good since a moment", 200, NULL, &hr__recover_hook__descriptor,
+     &hr__recovered__descriptor},
+    {"GET", HOOKS "/{id}/deliveries", ROLE_WRITER, hooks_deliveries, "listDeliveries",
+     "What became of a webhook's events, newest first", 200, &hr__list_deliveries__descriptor, NULL,
+     &hr__delivery_list__descriptor},
+    {"GET", HOOKS "/{id}/deliveries/{delivery_id}", ROLE_WRITER, hooks_delivery, "getDelivery",
+     "One delivery with its request and the answer to it", 200, NULL, NULL,
+     &hr__delivery_detail__descriptor},
     {"GET", "/api/v1/audit", ROLE_READER, audit_list, "listAudit",
      "What happened in the tenant, newest first", 200, &hr__list_audit__descriptor, NULL,
      &hr__audit_page__descriptor},
@@ -95,7 +132,7 @@ const struct route routes[] = {
 };
 // clang-format on
 
-// Segment by segment; *id is set to what stands for {id}.
+// Segment by segment; *id is set to what stands for {id}, or any other name in braces: the first.
 static bool path_matches(const char *pattern, const char *path, size_t path_len, const char **id,
                          size_t *id_len)
 {
@@ -103,15 +140,18 @@ static bool path_matches(const char *pattern, const char *path, size_t path_len,
 
     *id = NULL;
     while (*pattern != '\0') {
-        if (strncmp(pattern, "{id}", 4) == 0) {
+        if (*pattern == '{') {
             const char *slash = memchr(path, '/', (size_t)(end - path));
+            size_t len = (size_t)((slash != NULL ? slash : end) - path);
 
-            *id = path;
-            *id_len = (size_t)((slash != NULL ? slash : end) - path);
-            if (*id_len == 0)
+            if (len == 0)
                 return false;
-            path += *id_len;
-            pattern += 4;
+            if (*id == NULL) {
+                *id = path;
+                *id_len = len;
+            }
+            path += len;
+            pattern = strchr(pattern, '}') + 1;
         } else if (path < end && *pattern == *path) {
             pattern++;
             path++;

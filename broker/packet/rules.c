@@ -16,7 +16,9 @@
 #define TAGS_MAX 64
 #define CARRY_MAX 16                     // more names than there are
 #define CONTEXT_BYTES_MAX (64 * 1048576) // assembled of a chain
-#define FROM_MAX 64                      // a UUID in any spelling, @, a sequence
+#define HOOK_URL_MAX 2048
+#define HOOK_FILTERS_MAX 64
+#define FROM_MAX 64 // a UUID in any spelling, @, a sequence
 
 static const struct {
     const ProtobufCMessageDescriptor *message;
@@ -180,6 +182,29 @@ static const struct {
     {&hr__list_awaiting__descriptor,      "offset",            {.min = 0, .max = INT64_MAX}                           },
     {&hr__list_audit__descriptor,         "limit",             {.min = 1, .max = PAGE_MAX}                            },
     {&hr__list_audit__descriptor,         "offset",            {.min = 0, .max = INT64_MAX}                           },
+    {&hr__create_hook__descriptor,        "url",               {.flags = RULE_REQUIRED, .min = 1, .max = HOOK_URL_MAX}},
+    {&hr__create_hook__descriptor,        "agents",            {.max = HOOK_FILTERS_MAX}                              },
+    {&hr__create_hook__descriptor,        "tags",              {.max = HOOK_FILTERS_MAX}                              },
+    {&hr__create_hook__descriptor,        "secret",            {.flags = RULE_REQUIRED, .min = 16, .max = 256}        },
+    {&hr__hook_ref__descriptor,           "hook_id",           {.flags = RULE_UUID}                                   },
+    {&hr__update_hook__descriptor,        "hook_id",           {.flags = RULE_UUID}                                   },
+    {&hr__update_hook__descriptor,        "url",               {.min = 1, .max = HOOK_URL_MAX}                        },
+    {&hr__rotate_hook__descriptor,        "hook_id",           {.flags = RULE_UUID}                                   },
+    {&hr__rotate_hook__descriptor,        "secret",            {.min = 16, .max = 256}                                },
+    {&hr__recover_hook__descriptor,       "hook_id",           {.flags = RULE_UUID}                                   },
+    {&hr__recover_hook__descriptor,       "since",             {.flags = RULE_REQUIRED}                               },
+    {&hr__hook_view__descriptor,          "agents",            {.flags = RULE_QUIET}                                  },
+    {&hr__hook_view__descriptor,          "tags",              {.flags = RULE_QUIET}                                  },
+    {&hr__hook_view__descriptor,          "updated_at",        {.flags = RULE_QUIET}                                  },
+    {&hr__hook_view__descriptor,          "disabled_reason",   {.flags = RULE_QUIET}                                  },
+    {&hr__hook_view__descriptor,          "secret",            {.flags = RULE_QUIET}                                  },
+    {&hr__list_deliveries__descriptor,    "hook_id",           {.flags = RULE_UUID}                                   },
+    {&hr__list_deliveries__descriptor,    "limit",             {.min = 1, .max = PAGE_MAX}                            },
+    {&hr__list_deliveries__descriptor,    "offset",            {.min = 0, .max = INT64_MAX}                           },
+    {&hr__list_dlq__descriptor,           "hook_id",           {.flags = RULE_UUID}                                   },
+    {&hr__get_delivery__descriptor,       "hook_id",           {.flags = RULE_UUID}                                   },
+    {&hr__get_delivery__descriptor,       "delivery_id",       {.flags = RULE_UUID}                                   },
+    {&hr__replay_delivery__descriptor,    "delivery_id",       {.flags = RULE_UUID}                                   },
 };
 
 // Descriptors are found by their address in a small open-addressed table.

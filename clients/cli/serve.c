@@ -424,6 +424,8 @@ static enum rc open_fleet(struct serve *serve)
 
     if (rc == RC_OK)
         rc = datadir_keys(&serve->dir, "audit.keys", &fleet.audit_keys);
+    if (rc == RC_OK)
+        rc = datadir_keys(&serve->dir, "webhook.keys", &fleet.webhook_keys);
     if (rc != RC_OK)
         return rc;
     memcpy(fleet.copies, serve->options.copies, sizeof fleet.copies);

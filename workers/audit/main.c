@@ -1,7 +1,8 @@
 // audit: writes every record of the stream into Postgres, in order, exactly once.
 //   takes   hr.v1.packet.<shard>.>, stream HR_PACKETS_<shard>
-//   writes  tables packet_events, packets, projector, audit_chains: deploy/sql, which it also
-//   applies;
+//           hr.v1.delivery.>, stream HR_DELIVERIES
+//   writes  tables webhook_deliveries, packet_events, packets, projector, audit_chains: deploy/sql,
+//   which it also applies;
 //           hr.v1.audit.head.<tenant>, stream HR_AUDIT_HEADS: signed heads of the sealed log
 //   promises that nothing is missing: while Postgres is away it keeps its place and catches up
 //   later
@@ -9,6 +10,7 @@
 #include "broker/run.h"
 #include "broker/service.h"
 #include "broker/subjects.h"
+#include "workers/audit/deliveries.h"
 #include "workers/audit/follow.h"
 
 #include <assert.h>
@@ -20,6 +22,7 @@ struct app {
     int64_t heads_seconds;
     struct keyring *ring;
     struct follower *follower;
+    struct deliveries *deliveries;
     struct service_config config;
     struct service *service; // answers pings, and shows the worker to service discovery
 };
@@ -60,6 +63,8 @@ static enum rc on_open(void *ctx, struct run *run)
 
         rc = follow_open(&app->follower, &config);
     }
+    if (rc == RC_OK)
+        rc = deliveries_open(&app->deliveries, run, app->postgres_url);
     if (rc != RC_OK)
         return rc;
     app->config = (struct service_config){
@@ -86,6 +91,7 @@ static void on_close(void *ctx) // also runs when on_open() failed
     struct app *app = ctx;
 
     service_close(app->service);
+    deliveries_close(app->deliveries);
     follow_close(app->follower);
     keyring_close(app->ring);
 }

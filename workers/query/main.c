@@ -1,11 +1,11 @@
 // query: answers lists, histories and the audit log out of Postgres.
 //   takes   hr.v1.cmd.<tenant>.<key>.packet.list|search|awaiting|history|version|tree,
-//           audit.list|export|wait, stats.get, system.health
-//   reads   tables packets, packet_events, projector: deploy/sql
-//   writes  nothing
-//   a reader that sends HR-Min-Seq sees everything up to it, or is told that the projection is
-//   behind
+//           audit.list|export|wait, stats.get, system.health, hook.deliveries|delivery|dlq
+//   reads   bucket HR_HOOKS; tables webhook_deliveries, packets, packet_events, projector:
+//   deploy/sql writes  nothing a reader that sends HR-Min-Seq sees everything up to it, or is told
+//   that the projection is behind
 
+#include "broker/bucket.h"
 #include "broker/commands.h"
 #include "broker/packet/issues.h"
 #include "broker/run.h"
@@ -15,6 +15,7 @@
 #include "workers/query/audit_list.h"
 #include "workers/query/awaiting.h"
 #include "workers/query/barrier.h"
+#include "workers/query/deliveries.h"
 #include "workers/query/history.h"
 #include "workers/query/list.h"
 #include "workers/query/numbers.h"
@@ -23,6 +24,7 @@
 #include "workers/query/version.h"
 
 #include <assert.h>
+#include <stdio.h>
 #include <string.h>
 
 struct app {
@@ -30,6 +32,7 @@ struct app {
     int64_t connections;
     struct pg *pg;
     struct barrier *barrier;
+    struct bucket *hooks;
     struct service_config config;
     struct service *service;
 };
@@ -326,12 +329,109 @@ static void on_stats(void *ctx, struct command *command)
     enter_when_passed(ctx, command, enter_stats);
 }
 
+struct hook_count {
+    const char *tenant; // NULL: all
+    int64_t count;
+};
+
+static void count_hook(void *ctx, const char *key, const ProtobufCMessage *hook)
+{
+    struct hook_count *count = ctx;
+    size_t len = count->tenant != NULL ? strlen(count->tenant) : 0;
+
+    (void)hook;
+    count->count +=
+        count->tenant == NULL || (strncmp(key, count->tenant, len) == 0 && key[len] == '.');
+}
+
+static int64_t count_hooks(const struct app *app, const char *tenant)
+{
+    struct hook_count count = {tenant, 0};
+
+    bucket_each(app->hooks, count_hook, &count);
+    return count.count;
+}
+
 static void enter_health(struct app *app, struct command *command)
 {
     bool platform = strcmp(command->tenant, TENANT_PLATFORM) == 0;
 
-    asked(command, numbers_health(app->pg, platform ? NULL : command->tenant, app->connections,
+    const struct numbers_known known = {
+        .connections = app->connections,
+        .webhooks = count_hooks(app, platform ? NULL : command->tenant),
+    };
+
+    asked(command, numbers_health(app->pg, platform ? NULL : command->tenant, &known,
                                   command->arena, on_answer, command));
+}
+
+static const Hr__Hook *hook_of(const struct app *app, const char *tenant, Text hook_id)
+{
+    char key[TOKEN_MAX + UUID_TEXT_BYTES + 2];
+
+    (void)snprintf(key, sizeof key, "%s.%.*s", tenant, TEXT_ARGS(hook_id));
+    return (const Hr__Hook *)bucket_find(app->hooks, key);
+}
+
+// A hook that was made a moment ago may not have been heard of here: then it has no deliveries, and
+// only one that is unknown to a bucket that is read is none.
+static bool knows_hook(const struct app *app, struct command *command, Text hook_id)
+{
+    struct problem problem;
+
+    if (!bucket_is_current(app->hooks)) {
+        command_fail(command, RC_UNAVAILABLE);
+        return false;
+    }
+    if (hook_of(app, command->tenant, hook_id) != NULL)
+        return true;
+    (void)problem_set(&problem, command->arena, PROBLEM_NOT_FOUND, "Webhook %.*s not found",
+                      TEXT_ARGS(hook_id));
+    command_refuse(command, &problem);
+    return false;
+}
+
+static void on_deliveries(void *ctx, struct command *command)
+{
+    const struct app *app = ctx;
+    const Hr__ListDeliveries *request = (const Hr__ListDeliveries *)command->request;
+
+    if (knows_hook(app, command, request->hook_id))
+        asked(command, deliveries_list(app->pg, command->tenant, request, command->arena, on_answer,
+                                       command));
+}
+
+static void on_dlq(void *ctx, struct command *command)
+{
+    const struct app *app = ctx;
+
+    asked(command, deliveries_dlq(app->pg, command->tenant, (const Hr__ListDlq *)command->request,
+                                  command->arena, on_answer, command));
+}
+
+static void on_delivery_row(void *ctx, enum rc rc, const ProtobufCMessage *answer)
+{
+    struct command *command = ctx;
+    const Hr__GetDelivery *request = (const Hr__GetDelivery *)command->request;
+    struct problem problem;
+
+    if (rc != RC_NOT_FOUND) {
+        on_answer(command, rc, answer);
+        return;
+    }
+    (void)problem_set(&problem, command->arena, PROBLEM_NOT_FOUND, "Delivery %.*s not found",
+                      TEXT_ARGS(request->delivery_id));
+    command_refuse(command, &problem);
+}
+
+static void on_delivery(void *ctx, struct command *command)
+{
+    const struct app *app = ctx;
+    const Hr__GetDelivery *request = (const Hr__GetDelivery *)command->request;
+
+    if (knows_hook(app, command, request->hook_id))
+        asked(command, deliveries_get(app->pg, command->tenant, request, command->arena,
+                                      on_delivery_row, command));
 }
 
 static void on_health(void *ctx, struct command *command)
@@ -340,17 +440,20 @@ static void on_health(void *ctx, struct command *command)
 }
 
 static const struct command_spec commands[] = {
-    {"packet", "list",     &hr__list_packets__descriptor,   on_list    },
-    {"packet", "history",  &hr__get_history__descriptor,    on_history },
-    {"packet", "version",  &hr__get_version__descriptor,    on_version },
-    {"packet", "tree",     &hr__get_tree__descriptor,       on_tree    },
-    {"packet", "search",   &hr__search_packets__descriptor, on_search  },
-    {"packet", "awaiting", &hr__list_awaiting__descriptor,  on_awaiting},
-    {"stats",  "get",      &hr__empty__descriptor,          on_stats   },
-    {"system", "health",   &hr__empty__descriptor,          on_health  },
-    {"audit",  "list",     &hr__list_audit__descriptor,     on_audit   },
-    {"audit",  "export",   &hr__export_audit__descriptor,   on_export  },
-    {"audit",  "wait",     &hr__empty__descriptor,          on_wait    },
+    {"packet", "list",       &hr__list_packets__descriptor,    on_list      },
+    {"packet", "history",    &hr__get_history__descriptor,     on_history   },
+    {"packet", "version",    &hr__get_version__descriptor,     on_version   },
+    {"packet", "tree",       &hr__get_tree__descriptor,        on_tree      },
+    {"packet", "search",     &hr__search_packets__descriptor,  on_search    },
+    {"packet", "awaiting",   &hr__list_awaiting__descriptor,   on_awaiting  },
+    {"stats",  "get",        &hr__empty__descriptor,           on_stats     },
+    {"system", "health",     &hr__empty__descriptor,           on_health    },
+    {"hook",   "deliveries", &hr__list_deliveries__descriptor, on_deliveries},
+    {"hook",   "delivery",   &hr__get_delivery__descriptor,    on_delivery  },
+    {"hook",   "dlq",        &hr__list_dlq__descriptor,        on_dlq       },
+    {"audit",  "list",       &hr__list_audit__descriptor,      on_audit     },
+    {"audit",  "export",     &hr__export_audit__descriptor,    on_export    },
+    {"audit",  "wait",       &hr__empty__descriptor,           on_wait      },
 };
 
 static void on_pg_state(void *ctx, bool up)
@@ -399,6 +502,9 @@ static enum rc on_open(void *ctx, struct run *run)
     if (rc != RC_OK)
         return rc;
     app->barrier = barrier_open(app->pg, run_loop(run));
+    app->hooks = bucket_open(run, &(struct bucket_config){.stream = STREAM_HOOKS,
+                                                          .subject = SUBJECT_HOOKS,
+                                                          .descriptor = &hr__hook__descriptor});
     app->config = (struct service_config){
         .name = "query",
         .help = "lists, histories and the audit log",
@@ -426,6 +532,7 @@ static void on_close(void *ctx) // also runs when on_open() failed
 
     // What still waits is answered by these two.
     barrier_close(app->barrier);
+    bucket_close(app->hooks);
     pg_close(app->pg, NULL, NULL);
     service_close(app->service);
 }

@@ -32,6 +32,10 @@
     " AND p.created_at > now() - interval '" interval "' AND p.created_at <"                       \
     " date_trunc('hour', now() - interval '" interval "', 'UTC') + interval '1 hour') AS rest)"
 
+#define DELIVERIES(condition)                                                                      \
+    "(SELECT count(*) FROM webhook_deliveries WHERE " OF_TENANT                                    \
+    " AND updated_at > now() - interval '1 hour' AND attempts > 0 AND " condition ")"
+
 #define TAKEN " AND status IN ('claimed', 'in_progress', 'awaiting_human')"
 #define WORKED_ON " AND status IN ('claimed', 'in_progress', 'completed')"
 #define TAKEN_OR_DONE " AND status IN ('claimed', 'in_progress', 'awaiting_human', 'completed')"
@@ -68,15 +72,47 @@ static const struct pg_statement health_statement = {
                                                               "3)::text, 'null')"
                                                               " FROM packets WHERE " OF_TENANT
                                                               " AND status = 'created'),"
-                                                              " " SUM_OF(
-                                                                  "n", TAKEN) ", "
-                                                                              "pg_database_size("
-                                                                              "current_database())",
+                                                              " " SUM_OF("n",
+                                                                         TAKEN) ", "
+                                                                                "pg_database_size("
+                                                                                "current_database()"
+                                                                                "), " DELIVERIES("T"
+                                                                                                 "R"
+                                                                                                 "U"
+                                                                                                 "E") ", " DELIVERIES(
+                                                                                    "status IN "
+                                                                                    "('failed', "
+                                                                                    "'dead_letter'"
+                                                                                    ")") ","
+                                                                                         " (SELECT "
+                                                                                         "coalesce("
+                                                                                         "round("
+                                                                                         "avg(took_"
+                                                                                         "us) / "
+                                                                                         "1000, "
+                                                                                         "3)::text,"
+                                                                                         " 'null') "
+                                                                                         "FROM "
+                                                                                         "webhook_"
+                                                                                         "deliverie"
+                                                                                         "s"
+                                                                                         " WHERE"
+                                                                                         " " OF_TENANT
+                                                                                         " AND "
+                                                                                         "updated_"
+                                                                                         "at > "
+                                                                                         "now() - "
+                                                                                         "interval "
+                                                                                         "'1 hour' "
+                                                                                         "AND "
+                                                                                         "status = "
+                                                                                         "'delivere"
+                                                                                         "d')",
 };
 
 struct numbers {
     struct arena *arena;
-    int64_t connections;
+    struct numbers_known known;
     query_done done;
     void *ctx;
 };
@@ -129,23 +165,23 @@ static Hr__SystemHealth *read_health(const struct numbers *numbers, const struct
     set(&health->has_packets_waiting, &health->packets_waiting, pg_get_int(row, 0, 9));
     health->oldest_waiting_packet_age_seconds = json_at(numbers, row, 10);
     set(&health->has_claimed_not_completed, &health->claimed_not_completed, pg_get_int(row, 0, 11));
-    set(&health->has_total_webhooks, &health->total_webhooks, 0);
-    set(&health->has_recent_deliveries_1h, &health->recent_deliveries_1h, 0);
-    set(&health->has_failed_deliveries_1h, &health->failed_deliveries_1h, 0);
-    health->avg_delivery_latency_ms = wire_json(arena, text_of("null"));
+    set(&health->has_total_webhooks, &health->total_webhooks, numbers->known.webhooks);
+    set(&health->has_recent_deliveries_1h, &health->recent_deliveries_1h, pg_get_int(row, 0, 13));
+    set(&health->has_failed_deliveries_1h, &health->failed_deliveries_1h, pg_get_int(row, 0, 14));
+    health->avg_delivery_latency_ms = json_at(numbers, row, 15);
     health->db_size_bytes =
         wire_json(arena, text_of(arena_printf(arena, "%" PRId64, pg_get_int(row, 0, 12))));
     health->connection_pool = wire_json(
-        arena, text_of(arena_printf(arena, "{\"size\":%" PRId64 "}", numbers->connections)));
+        arena, text_of(arena_printf(arena, "{\"size\":%" PRId64 "}", numbers->known.connections)));
     return health;
 }
 
-static struct numbers *numbers_create(struct arena *arena, int64_t connections, query_done done,
-                                      void *ctx)
+static struct numbers *numbers_create(struct arena *arena, struct numbers_known known,
+                                      query_done done, void *ctx)
 {
     struct numbers *numbers = arena_alloc(arena, sizeof *numbers);
 
-    *numbers = (struct numbers){arena, connections, done, ctx};
+    *numbers = (struct numbers){arena, known, done, ctx};
     return numbers;
 }
 
@@ -168,15 +204,16 @@ enum rc numbers_stats(struct pg *pg, const char *tenant, struct arena *arena, qu
 {
     const struct pg_param param = pg_text(tenant, strlen(tenant));
 
-    return pg_query(pg, &stats_statement, &param, 1, on_stats, numbers_create(arena, 0, done, ctx));
+    return pg_query(pg, &stats_statement, &param, 1, on_stats,
+                    numbers_create(arena, (struct numbers_known){0}, done, ctx));
 }
 
-enum rc numbers_health(struct pg *pg, const char *tenant, int64_t connections, struct arena *arena,
-                       query_done done, void *ctx)
+enum rc numbers_health(struct pg *pg, const char *tenant, const struct numbers_known *known,
+                       struct arena *arena, query_done done, void *ctx)
 {
     const struct pg_param param =
         tenant != NULL ? pg_text(tenant, strlen(tenant)) : pg_null(PG_TEXT);
 
     return pg_query(pg, &health_statement, &param, 1, on_health,
-                    numbers_create(arena, connections, done, ctx));
+                    numbers_create(arena, *known, done, ctx));
 }

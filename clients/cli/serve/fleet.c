@@ -23,14 +23,15 @@ struct program {
 };
 
 static const struct program programs[FLEET_PROGRAMS] = {
-    {"hr-worker-packet", "packet",  NATS_WORKER,  RANK_WORKER,  false, true },
-    {"hr-worker-claim",  "claim",   NATS_WORKER,  RANK_WORKER,  false, true },
-    {"hr-worker-chain",  "chain",   NATS_WORKER,  RANK_WORKER,  false, true },
-    {"hr-worker-hitl",   "hitl",    NATS_WORKER,  RANK_WORKER,  false, true },
-    {"hr-worker-expiry", "expiry",  NATS_WORKER,  RANK_WORKER,  false, true },
-    {"hr-worker-audit",  "audit",   NATS_WORKER,  RANK_WORKER,  true,  true },
-    {"hr-worker-query",  "query",   NATS_WORKER,  RANK_WORKER,  true,  true },
-    {"hr-gateway",       "gateway", NATS_GATEWAY, RANK_GATEWAY, false, false}, // it owns the port
+    {"hr-worker-packet",  "packet",  NATS_WORKER,  RANK_WORKER,  false, true },
+    {"hr-worker-claim",   "claim",   NATS_WORKER,  RANK_WORKER,  false, true },
+    {"hr-worker-chain",   "chain",   NATS_WORKER,  RANK_WORKER,  false, true },
+    {"hr-worker-hitl",    "hitl",    NATS_WORKER,  RANK_WORKER,  false, true },
+    {"hr-worker-expiry",  "expiry",  NATS_WORKER,  RANK_WORKER,  false, true },
+    {"hr-worker-webhook", "webhook", NATS_WORKER,  RANK_WORKER,  false, true },
+    {"hr-worker-audit",   "audit",   NATS_WORKER,  RANK_WORKER,  true,  true },
+    {"hr-worker-query",   "query",   NATS_WORKER,  RANK_WORKER,  true,  true },
+    {"hr-gateway",        "gateway", NATS_GATEWAY, RANK_GATEWAY, false, false}, // it owns the port
 };
 
 struct env {
@@ -114,6 +115,8 @@ static char *const *make_env(const struct fleet *fleet, const struct program *pr
         env_default(env, "HR_AUDIT_KEY_FILE", fleet->audit_keys);
         env_default(env, "HR_AUDIT_HEADS_FILE", fleet->audit_heads);
     }
+    if (strcmp(program->noun, "webhook") == 0)
+        env_default(env, "HR_WEBHOOK_KEY_FILE", fleet->webhook_keys);
     env_put(env, "HR_LOG_FORMAT", fleet->json ? "json" : "text");
     put_log_level(env, fleet->json);
     env_put(env, "HR_HEALTH_LISTEN", arena_printf(env->memory, "unix:%s", socket));

@@ -6,7 +6,7 @@
 #include "clients/cli/serve/datadir.h"
 #include "clients/cli/serve/nats.h"
 
-#define FLEET_PROGRAMS 8
+#define FLEET_PROGRAMS 9
 #define FLEET_COPIES_MAX 32
 
 struct fleet {
@@ -15,9 +15,10 @@ struct fleet {
     const char *nats_url;
     const char *postgres_url;
     const char *admin_key;
-    const char *audit_keys;  // file of the keys that seal the log
-    const char *audit_heads; // file that the log's signed heads are appended to
-    int port;                // of the gateway
+    const char *audit_keys;   // file of the keys that seal the log
+    const char *webhook_keys; // file of the keys that webhooks' secrets are kept under
+    const char *audit_heads;  // file that the log's signed heads are appended to
+    int port;                 // of the gateway
     bool json;
     int copies[FLEET_PROGRAMS]; // 0 stands for 1
 };

@@ -14,7 +14,7 @@
 #define PORT_FILE "nats/port"
 #define CONFIG_FILE "nats/nats.conf"
 #define DEFAULT_PORT 4222
-#define SUBJECTS_MAX 20
+#define SUBJECTS_MAX 24
 
 struct user {
     const char *name;
@@ -31,11 +31,13 @@ static const struct user users[NATS_USERS] = {
                        .name = "worker",
                        .secret = "nats.worker",
                        .publish = {"hr.v1.packet.>", "hr.v1.audit.head.*", "hr.v1.cmd.*.*.audit.wait",
-                        "hr.v1.cmd.*.*.packet.version", "_INBOX.>", "$JS.API.INFO",
-                        "$JS.API.STREAM.INFO.*", "$JS.API.STREAM.CREATE.*",
+                        "hr.v1.cmd.*.*.packet.version", "hr.v1.cmd.*.*.hook.dlq",
+                        "hr.v1.delivery.>", "$KV.HR_HOOKS.>", "$KV.HR_OWNERS.>", "_INBOX.>",
+                        "$JS.API.INFO", "$JS.API.STREAM.INFO.*", "$JS.API.STREAM.CREATE.*",
                         "$JS.API.STREAM.MSG.GET.*", "$JS.API.DIRECT.GET.>", "$JS.API.CONSUMER.>",
                         "$JS.ACK.>"},
-                       .subscribe = {"hr.v1.cmd.>", "hr.v1.event.>", "_INBOX.>", "$SRV.>"},
+                       .subscribe = {"hr.v1.cmd.>", "hr.v1.event.>", "hr.v1.delivery.members", "_INBOX.>",
+                          "$SRV.>"},
                        },
     [NATS_GATEWAY] =
         {

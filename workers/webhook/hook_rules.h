@@ -1,0 +1,25 @@
+// What a hook may ask for, and what of it is shown. Pure.
+#ifndef WORKERS_WEBHOOK_HOOK_RULES_H
+#define WORKERS_WEBHOOK_HOOK_RULES_H
+
+#include "broker/packet/issues.h"
+
+// Appends to issues, under body.events, what is no event of ours.
+void hook_rules_events(Text *const events, size_t count, struct issues *issues);
+
+// A filter list of an update, under its name: its length is bounded as in a create.
+void hook_rules_filter(const char *name, const Hr__StringList *list, struct issues *issues);
+
+// The hook as clients see it, without any secret; borrows from hook.
+Hr__HookView *hook_view(struct arena *arena, const Hr__Hook *hook);
+
+// Was a command with this key given before? RC_NOT_FOUND: no. RC_OK: yes, the very same.
+// RC_REFUSED: another one had this key.
+enum rc hook_changes_find(const Hr__Hook *hook, const uint8_t key_digest[32],
+                          const uint8_t request_digest[32]);
+
+// Remembers a command, and forgets the oldest when there are many.
+void hook_changes_add(Hr__Hook *hook, struct arena *arena, const uint8_t key_digest[32],
+                      const uint8_t request_digest[32]);
+
+#endif

@@ -1,0 +1,31 @@
+// The commands on hooks themselves.
+#ifndef WORKERS_WEBHOOK_HOOKS_H
+#define WORKERS_WEBHOOK_HOOKS_H
+
+#include "broker/service.h"
+#include "workers/webhook/attempt.h"
+#include "workers/webhook/records.h"
+#include "workers/webhook/registry.h"
+
+struct hooks {
+    struct run *run;
+    struct registry *registry;
+    struct records *records;
+    struct attempts attempts;
+    const char *allowed_hosts;
+    int64_t per_tenant;  // hooks
+    int64_t rotation_us; // how long the old secret signs as well
+};
+
+// ctx: the struct hooks.
+void hooks_on_create(void *ctx, struct command *command);
+void hooks_on_list(void *ctx, struct command *command);
+void hooks_on_get(void *ctx, struct command *command);
+void hooks_on_update(void *ctx, struct command *command);
+void hooks_on_delete(void *ctx, struct command *command);
+void hooks_on_rotate(void *ctx, struct command *command);
+
+// Refuses the command: there is no such hook of the tenant.
+void hooks_refuse_unknown(struct command *command, Text hook_id);
+
+#endif

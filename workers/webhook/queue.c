@@ -1,0 +1,552 @@
+// Hash tables to find things, lists for turns, one heap for waiting. Everything but the heap is
+// O(1).
+#include "workers/webhook/queue.h"
+
+#include <assert.h>
+#include <stdlib.h>
+#include <utlist.h>
+
+#define FAILING 3 // failures one behind the other that make a hook one of those that fail
+
+// The events of one packet for one hook, oldest first.
+struct line {
+    UT_hash_handle hh; // by packet_id
+    struct uuid packet_id;
+    struct parcel *first;
+    struct parcel *last;
+};
+
+struct queue {
+    struct queue_limits limits;
+    struct hook *hooks;
+    struct tenant *tenants;
+    struct parcel *deliveries;
+    struct tenant *turns; // tenants that have something to send
+    struct hook *failing; // hooks that fail and have
+    unsigned taken;
+    unsigned taken_failing;
+    struct parcel **heap; // of those that wait, the next first
+    size_t heap_count;
+    size_t heap_cap;
+};
+
+static void *make(size_t bytes)
+{
+    void *memory = calloc(1, bytes);
+
+    if (memory == NULL)
+        abort();
+    return memory;
+}
+
+struct queue *queue_create(const struct queue_limits *limits)
+{
+    struct queue *queue = make(sizeof *queue);
+
+    queue->limits = *limits;
+    return queue;
+}
+
+// --- waiting -------------------------------------------------------------------------------------
+
+static void heap_set(struct queue *queue, size_t at, struct parcel *parcel)
+{
+    queue->heap[at] = parcel;
+    parcel->heap_at = at;
+}
+
+static void heap_up(struct queue *queue, size_t at)
+{
+    struct parcel *parcel = queue->heap[at];
+
+    while (at > 0 && queue->heap[(at - 1) / 2]->at_us > parcel->at_us) {
+        heap_set(queue, at, queue->heap[(at - 1) / 2]);
+        at = (at - 1) / 2;
+    }
+    heap_set(queue, at, parcel);
+}
+
+static void heap_down(struct queue *queue, size_t at)
+{
+    struct parcel *parcel = queue->heap[at];
+
+    for (;;) {
+        size_t child = at * 2 + 1;
+
+        if (child >= queue->heap_count)
+            break;
+        if (child + 1 < queue->heap_count &&
+            queue->heap[child + 1]->at_us < queue->heap[child]->at_us)
+            child++;
+        if (queue->heap[child]->at_us >= parcel->at_us)
+            break;
+        heap_set(queue, at, queue->heap[child]);
+        at = child;
+    }
+    heap_set(queue, at, parcel);
+}
+
+static void heap_add(struct queue *queue, struct parcel *parcel)
+{
+    if (queue->heap_count == queue->heap_cap) {
+        queue->heap_cap = queue->heap_cap > 0 ? queue->heap_cap * 2 : 64;
+        queue->heap = realloc(queue->heap, queue->heap_cap * sizeof *queue->heap);
+        if (queue->heap == NULL)
+            abort();
+    }
+    heap_set(queue, queue->heap_count++, parcel);
+    heap_up(queue, queue->heap_count - 1);
+}
+
+static void heap_remove(struct queue *queue, const struct parcel *parcel)
+{
+    size_t at = parcel->heap_at;
+    struct parcel *last = queue->heap[--queue->heap_count];
+
+    if (last == parcel)
+        return;
+    heap_set(queue, at, last);
+    heap_down(queue, at);
+    heap_up(queue, last->heap_at);
+}
+
+// --- turns ---------------------------------------------------------------------------------------
+
+static bool fails(const struct hook *hook)
+{
+    return hook->failures >= FAILING;
+}
+
+static void unlist(struct queue *queue, struct hook *hook)
+{
+    struct tenant *tenant = hook->tenant;
+
+    if (!hook->listed)
+        return;
+    hook->listed = false;
+    if (fails(hook)) {
+        DL_DELETE2(queue->failing, hook, turn_before, turn_next);
+        return;
+    }
+    DL_DELETE2(tenant->turns, hook, turn_before, turn_next);
+    if (tenant->turns == NULL && tenant->listed) {
+        DL_DELETE2(queue->turns, tenant, turn_before, turn_next);
+        tenant->listed = false;
+    }
+}
+
+// Gives the hook a turn if it has something to send and may send it.
+static void list(struct queue *queue, struct hook *hook)
+{
+    struct tenant *tenant = hook->tenant;
+
+    if (hook->listed || hook->ready == NULL || hook->taken >= hook->limit)
+        return;
+    hook->listed = true;
+    if (fails(hook)) {
+        DL_APPEND2(queue->failing, hook, turn_before, turn_next);
+        return;
+    }
+    DL_APPEND2(tenant->turns, hook, turn_before, turn_next);
+    if (!tenant->listed) {
+        DL_APPEND2(queue->turns, tenant, turn_before, turn_next);
+        tenant->listed = true;
+    }
+}
+
+static struct hook *next_turn(struct queue *queue)
+{
+    struct tenant *tenant = queue->turns;
+    struct hook *hook;
+
+    if (queue->taken >= queue->limits.total)
+        return NULL;
+    if (tenant != NULL) {
+        hook = tenant->turns;
+        unlist(queue, hook);
+        if (tenant->listed) { // others of it have their turn behind other tenants
+            DL_DELETE2(queue->turns, tenant, turn_before, turn_next);
+            DL_APPEND2(queue->turns, tenant, turn_before, turn_next);
+        }
+        return hook;
+    }
+    hook = queue->failing;
+    if (hook != NULL && queue->taken_failing < (queue->limits.total + 1) / 2) {
+        unlist(queue, hook);
+        return hook;
+    }
+    return NULL;
+}
+
+static void make_ready(struct queue *queue, struct parcel *parcel)
+{
+    struct hook *hook = parcel->hook;
+
+    parcel->state = PARCEL_READY;
+    parcel->ready_next = NULL;
+    if (hook->ready == NULL)
+        hook->ready = parcel;
+    else
+        hook->ready_last->ready_next = parcel;
+    hook->ready_last = parcel;
+    list(queue, hook);
+}
+
+// --- hooks ---------------------------------------------------------------------------------------
+
+struct hook *queue_hook(const struct queue *queue, const char *key)
+{
+    struct hook *hook = NULL;
+
+    HASH_FIND_STR(queue->hooks, key, hook);
+    return hook;
+}
+
+struct tenant *queue_tenant(const struct queue *queue, const char *name)
+{
+    struct tenant *tenant = NULL;
+
+    HASH_FIND_STR(queue->tenants, name, tenant);
+    return tenant;
+}
+
+struct hook *queue_hooks(const struct queue *queue)
+{
+    return queue->hooks;
+}
+
+struct hook *queue_add_hook(struct queue *queue, const char *key, unsigned partition)
+{
+    struct hook *hook = make(sizeof *hook);
+    size_t len = strcspn(key, ".");
+    char name[TOKEN_MAX + 1];
+    struct tenant *tenant;
+
+    assert(strlen(key) < sizeof hook->key && len < sizeof name);
+    memcpy(name, key, len);
+    name[len] = '\0';
+    tenant = queue_tenant(queue, name);
+    if (tenant == NULL) {
+        tenant = make(sizeof *tenant);
+        memcpy(tenant->name, name, len + 1);
+        HASH_ADD_STR(queue->tenants, name, tenant);
+    }
+    memcpy(hook->key, key, strlen(key) + 1);
+    hook->id = hook->key + len + 1;
+    hook->partition = partition;
+    hook->limit = queue->limits.per_hook;
+    hook->tenant = tenant;
+    LL_PREPEND2(tenant->hooks, hook, sibling);
+    HASH_ADD_STR(queue->hooks, key, hook);
+    return hook;
+}
+
+static void parcel_free(struct queue *queue, struct parcel *parcel)
+{
+    HASH_DEL(queue->deliveries, parcel);
+    free(parcel->body);
+    free(parcel);
+}
+
+static void drop_line(struct queue *queue, struct line *line)
+{
+    struct parcel *next;
+
+    for (struct parcel *parcel = line->first; parcel != NULL; parcel = next) {
+        next = parcel->next;
+        if (parcel->state == PARCEL_WAITING)
+            heap_remove(queue, parcel);
+        if (parcel->state == PARCEL_TAKEN)
+            parcel->hook = NULL;
+        else
+            parcel_free(queue, parcel);
+    }
+}
+
+void queue_drop_hook(struct queue *queue, struct hook *hook)
+{
+    struct tenant *tenant = hook->tenant;
+    struct line *line;
+    struct line *next;
+
+    unlist(queue, hook);
+    queue->taken -= hook->taken;
+    queue->taken_failing -= fails(hook) ? hook->taken : 0;
+    HASH_ITER(hh, hook->lines, line, next)
+    {
+        HASH_DEL(hook->lines, line);
+        drop_line(queue, line);
+        free(line);
+    }
+    LL_DELETE2(tenant->hooks, hook, sibling);
+    if (tenant->hooks == NULL) {
+        HASH_DEL(queue->tenants, tenant);
+        free(tenant);
+    }
+    HASH_DEL(queue->hooks, hook);
+    free(hook);
+}
+
+void queue_destroy(struct queue *queue)
+{
+    struct parcel *parcel;
+    struct parcel *next;
+
+    if (queue == NULL)
+        return;
+    while (queue->hooks != NULL)
+        queue_drop_hook(queue, queue->hooks);
+    HASH_ITER(hh, queue->deliveries, parcel, next)
+    {
+        parcel_free(queue, parcel);
+    }
+    free(queue->heap);
+    free(queue);
+}
+
+bool queue_is_full(const struct queue *queue, const struct hook *hook)
+{
+    return hook->light >= queue->limits.light_max || hook->count >= queue->limits.per_hook_max ||
+           HASH_COUNT(queue->deliveries) >= queue->limits.total_max;
+}
+
+bool queue_has_room(const struct queue *queue, const struct hook *hook)
+{
+    return hook->light <= queue->limits.light_max / 2 &&
+           hook->count <= queue->limits.per_hook_max / 2 &&
+           HASH_COUNT(queue->deliveries) < queue->limits.total_max;
+}
+
+// --- deliveries ----------------------------------------------------------------------------------
+
+struct parcel *queue_find(const struct queue *queue, const struct uuid *id)
+{
+    struct parcel *parcel = NULL;
+
+    HASH_FIND(hh, queue->deliveries, id, sizeof *id, parcel);
+    return parcel;
+}
+
+static void join_line(struct parcel *parcel)
+{
+    struct hook *hook = parcel->hook;
+    struct line *line = NULL;
+
+    HASH_FIND(hh, hook->lines, &parcel->packet_id, sizeof parcel->packet_id, line);
+    if (line == NULL) {
+        line = make(sizeof *line);
+        line->packet_id = parcel->packet_id;
+        HASH_ADD(hh, hook->lines, packet_id, sizeof line->packet_id, line);
+        line->first = parcel;
+    } else {
+        line->last->next = parcel;
+    }
+    line->last = parcel;
+    parcel->line = line;
+}
+
+static void join_light(struct parcel *parcel)
+{
+    struct hook *hook = parcel->hook;
+
+    parcel->lighter = hook->last_light;
+    if (hook->last_light != NULL)
+        hook->last_light->heavier = parcel;
+    else
+        hook->first_light = parcel;
+    hook->last_light = parcel;
+    hook->light++;
+}
+
+static void leave_light(struct parcel *parcel)
+{
+    struct hook *hook = parcel->hook;
+
+    if (parcel->lighter != NULL)
+        parcel->lighter->heavier = parcel->heavier;
+    else
+        hook->first_light = parcel->heavier;
+    if (parcel->heavier != NULL)
+        parcel->heavier->lighter = parcel->lighter;
+    else
+        hook->last_light = parcel->lighter;
+    parcel->lighter = NULL;
+    parcel->heavier = NULL;
+    hook->light--;
+}
+
+static void begin_waiting(struct queue *queue, struct parcel *parcel, int64_t at_us)
+{
+    parcel->at_us = at_us;
+    if (at_us == 0) {
+        make_ready(queue, parcel);
+        return;
+    }
+    parcel->state = PARCEL_WAITING;
+    heap_add(queue, parcel);
+}
+
+struct parcel *queue_add(struct queue *queue, struct hook *hook, const struct parcel *fields)
+{
+    struct parcel *parcel = make(sizeof *parcel);
+
+    *parcel = *fields;
+    parcel->hook = hook;
+    hook->count++;
+    HASH_ADD(hh, queue->deliveries, id, sizeof parcel->id, parcel);
+    join_line(parcel);
+    if (parcel->record_seq == 0)
+        join_light(parcel);
+    if (parcel->line->first == parcel)
+        begin_waiting(queue, parcel, parcel->at_us);
+    else
+        parcel->state = PARCEL_BLOCKED;
+    return parcel;
+}
+
+bool queue_is_stuck(const struct parcel *parcel)
+{
+    return parcel->state == PARCEL_BLOCKED && parcel->line->first->record_seq != 0;
+}
+
+struct parcel *queue_take(struct queue *queue)
+{
+    struct hook *hook = next_turn(queue);
+    struct parcel *parcel;
+
+    if (hook == NULL)
+        return NULL;
+    parcel = hook->ready;
+    hook->ready = parcel->ready_next;
+    parcel->ready_next = NULL;
+    parcel->state = PARCEL_TAKEN;
+    hook->taken++;
+    queue->taken++;
+    queue->taken_failing += fails(hook) ? 1 : 0;
+    list(queue, hook);
+    return parcel;
+}
+
+void queue_recorded(struct parcel *parcel, uint64_t record_seq)
+{
+    if (parcel->record_seq == 0 && parcel->hook != NULL)
+        leave_light(parcel);
+    parcel->record_seq = record_seq;
+}
+
+static void give_back(struct queue *queue, struct hook *hook)
+{
+    hook->taken--;
+    queue->taken--;
+    queue->taken_failing -= fails(hook) ? 1 : 0;
+    list(queue, hook);
+}
+
+void queue_retry(struct queue *queue, struct parcel *parcel, int64_t at_us)
+{
+    if (parcel->hook == NULL) {
+        parcel_free(queue, parcel);
+        return;
+    }
+    if (parcel->record_seq != 0) {
+        free(parcel->body); // it is in the record
+        parcel->body = NULL;
+    }
+    begin_waiting(queue, parcel, at_us);
+    give_back(queue, parcel->hook);
+}
+
+void queue_done(struct queue *queue, struct parcel *parcel)
+{
+    struct hook *hook = parcel->hook;
+    struct line *line = parcel->line;
+
+    if (hook == NULL) {
+        parcel_free(queue, parcel);
+        return;
+    }
+    assert(line->first == parcel);
+    if (parcel->record_seq == 0)
+        leave_light(parcel);
+    hook->count--;
+    line->first = parcel->next;
+    if (line->first != NULL) {
+        begin_waiting(queue, line->first, line->first->at_us);
+    } else {
+        HASH_DEL(hook->lines, line);
+        free(line);
+    }
+    parcel_free(queue, parcel);
+    give_back(queue, hook);
+}
+
+void queue_note(struct queue *queue, struct hook *hook, bool succeeded)
+{
+    bool listed = hook->listed;
+    unsigned limit;
+
+    unlist(queue, hook);
+    queue->taken_failing -= fails(hook) ? hook->taken : 0;
+    if (succeeded) {
+        hook->failures = 0;
+        if (hook->limit < queue->limits.per_hook)
+            hook->limit++;
+    } else {
+        // Half of it with every second failure: one now and then is nothing.
+        hook->failures++;
+        limit = hook->failures / 2 < 8 ? queue->limits.per_hook >> (hook->failures / 2) : 0;
+        if (limit < hook->limit)
+            hook->limit = limit > 0 ? limit : 1;
+    }
+    queue->taken_failing += fails(hook) ? hook->taken : 0;
+    if (listed)
+        list(queue, hook);
+}
+
+int64_t queue_next_at(const struct queue *queue)
+{
+    return queue->heap_count > 0 ? queue->heap[0]->at_us : QUEUE_NEVER;
+}
+
+static void end_waiting(struct queue *queue, struct parcel *parcel)
+{
+    heap_remove(queue, parcel);
+    parcel->at_us = 0;
+    make_ready(queue, parcel);
+}
+
+void queue_wake(struct queue *queue, int64_t now_us)
+{
+    while (queue->heap_count > 0 && queue->heap[0]->at_us <= now_us)
+        end_waiting(queue, queue->heap[0]);
+}
+
+void queue_hurry(struct queue *queue, struct hook *hook)
+{
+    for (struct line *line = hook->lines; line != NULL; line = line->hh.next) {
+        for (struct parcel *at = line->first; at != NULL; at = at->next) {
+            if (at->state == PARCEL_WAITING)
+                end_waiting(queue, at);
+            else if (at->state == PARCEL_BLOCKED)
+                at->at_us = 0;
+        }
+    }
+}
+
+void queue_each(struct hook *hook, void (*visit)(void *ctx, struct parcel *parcel), void *ctx)
+{
+    for (struct line *line = hook->lines; line != NULL; line = line->hh.next) {
+        for (struct parcel *at = line->first; at != NULL; at = at->next)
+            visit(ctx, at);
+    }
+}
+
+size_t queue_count(const struct queue *queue)
+{
+    return HASH_COUNT(queue->deliveries);
+}
+
+unsigned queue_taken(const struct queue *queue)
+{
+    return queue->taken;
+}

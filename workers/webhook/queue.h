@@ -1,0 +1,163 @@
+// Deliveries that are not finished: what may be sent next, and what has to wait. No input or
+// output, and no clock.
+//
+// Order: of one packet, a hook is told of an event only when it is done with the one before. Other
+// packets go on. Fairness: tenants take turns, and within a tenant its hooks; hooks that fail have
+// half of the places to share and leave the rest to the others.
+#ifndef WORKERS_WEBHOOK_QUEUE_H
+#define WORKERS_WEBHOOK_QUEUE_H
+
+#include "broker/base/id.h"
+#include "broker/packet/wire.h"
+
+#include <uthash.h>
+
+#define HOOK_KEY_BYTES (TOKEN_MAX + UUID_TEXT_BYTES + 1)
+#define QUEUE_NEVER INT64_MAX
+
+enum parcel_state {
+    PARCEL_BLOCKED, // an earlier event of its packet comes first
+    PARCEL_WAITING, // for its next attempt
+    PARCEL_READY,
+    PARCEL_TAKEN, // somebody is at it: queue_take gave it away
+};
+
+struct parcel {
+    UT_hash_handle hh; // by id
+    struct hook *hook; // NULL: the hook was dropped while this one was taken
+    struct line *line;
+    struct parcel *next; // in its line
+    struct parcel *ready_next;
+    struct parcel *lighter; // those without a record, in the order of the stream
+    struct parcel *heavier;
+    size_t heap_at; // while WAITING
+    enum parcel_state state;
+    struct uuid id;
+    struct uuid packet_id;
+    uint64_t sequence;   // of the event
+    uint64_t record_seq; // of its last record in HR_DELIVERIES; 0: it has none yet
+    int64_t attempts;
+    int64_t at_us;      // of the next attempt, while WAITING
+    int64_t created_us; // when it was first thought of
+    const char *event;  // its name, static; NULL: it is in the record
+    uint8_t *body;      // owned; NULL: it is in the record
+    size_t body_len;
+};
+
+struct tenant;
+
+struct hook {
+    UT_hash_handle hh; // by key
+    char key[HOOK_KEY_BYTES];
+    const char *id; // in key, behind the tenant
+    struct tenant *tenant;
+    struct hook *sibling;   // of the same tenant
+    const Hr__Hook *config; // borrowed from the registry
+    unsigned partition;
+
+    // The queue's.
+    struct line *lines;
+    struct parcel *first_light; // without a record
+    struct parcel *last_light;
+    struct parcel *ready;
+    struct parcel *ready_last;
+    size_t light;   // how many have no record
+    size_t count;   // of all its deliveries
+    unsigned limit; // of those taken at a time
+    unsigned taken;
+    unsigned failures; // one behind the other
+    struct hook *turn_next;
+    struct hook *turn_before;
+    bool listed; // it has a turn coming
+
+    // The follower's.
+    bool behind;       // it is read for on its own
+    bool reading;      // now
+    uint64_t position; // it has been asked about everything up to here
+    uint64_t skipped;  // the last event that was left to that
+    uint64_t requeued; // what was put back up to here is known; see Hook.requeued
+    uint64_t from;     // as it was when last seen; see Hook.from_sequence
+
+    // The courier's.
+    int64_t failing_since_us; // 0: it does not
+    bool noting;              // that is being written down
+};
+
+struct tenant {
+    UT_hash_handle hh;
+    char name[TOKEN_MAX + 1];
+    struct hook *hooks;
+    struct hook *turns; // those of its hooks that have something to send
+    struct tenant *turn_next;
+    struct tenant *turn_before;
+    bool listed;
+};
+
+struct queue_limits {
+    unsigned per_hook; // taken at a time
+    unsigned total;
+    size_t light_max;    // of a hook's deliveries without a record
+    size_t per_hook_max; // of its deliveries
+    size_t total_max;
+};
+
+struct queue;
+
+struct queue *queue_create(const struct queue_limits *limits);
+void queue_destroy(struct queue *queue);
+
+// NULL: there is none. tenant: of this name.
+struct hook *queue_hook(const struct queue *queue, const char *key);
+struct tenant *queue_tenant(const struct queue *queue, const char *name);
+struct hook *queue_hooks(const struct queue *queue); // the first; then hh.next
+
+// key: <tenant>.<hook id>
+struct hook *queue_add_hook(struct queue *queue, const char *key, unsigned partition);
+
+// With all its deliveries, except those that are taken: queue_done frees them.
+void queue_drop_hook(struct queue *queue, struct hook *hook);
+
+// Has it as many deliveries as may be kept?
+bool queue_is_full(const struct queue *queue, const struct hook *hook);
+
+// Could it take a good number more?
+bool queue_has_room(const struct queue *queue, const struct hook *hook);
+
+struct parcel *queue_find(const struct queue *queue, const struct uuid *id);
+
+// A new one; of one packet they must come in the order of the stream. record_seq: 0 for none.
+// at_us: 0: now.
+struct parcel *queue_add(struct queue *queue, struct hook *hook, const struct parcel *fields);
+
+// Is an earlier event of the packet waiting for a retry, so that this one may stay for long?
+bool queue_is_stuck(const struct parcel *parcel);
+
+// What is to be sent next; NULL: nothing now.
+struct parcel *queue_take(struct queue *queue);
+
+// It has a record now.
+void queue_recorded(struct parcel *parcel, uint64_t record_seq);
+
+// A taken one is to be tried again.
+void queue_retry(struct queue *queue, struct parcel *parcel, int64_t at_us);
+
+// A taken one is over: it is gone.
+void queue_done(struct queue *queue, struct parcel *parcel);
+
+// How an attempt went, for how many may be taken at a time.
+void queue_note(struct queue *queue, struct hook *hook, bool succeeded);
+
+// When the next one has waited long enough.
+int64_t queue_next_at(const struct queue *queue);
+void queue_wake(struct queue *queue, int64_t now_us);
+
+// Everything of the hook that waits is to be taken now.
+void queue_hurry(struct queue *queue, struct hook *hook);
+
+// Of the hook's deliveries, in no order: calls visit for each.
+void queue_each(struct hook *hook, void (*visit)(void *ctx, struct parcel *parcel), void *ctx);
+
+size_t queue_count(const struct queue *queue);
+unsigned queue_taken(const struct queue *queue);
+
+#endif
