@@ -19,7 +19,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define LISTENERS_MAX 16
+#define LISTENERS_MAX 64
 #define SUBSCRIPTIONS_MAX 128
 #define SERVERS_MAX 16
 #define RECONNECT_WAIT_MS 100

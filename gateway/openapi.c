@@ -227,7 +227,10 @@ static void put_content(struct document *doc, const ProtobufCMessageDescriptor *
     json_object_open(doc->out);
     json_key(doc->out, "schema");
     json_object_open(doc->out);
-    put_reference(doc, descriptor);
+    if (wire_is_list(descriptor))
+        put_array(doc, &descriptor->fields[0]);
+    else
+        put_reference(doc, descriptor);
     json_object_close(doc->out);
     json_object_close(doc->out);
     json_object_close(doc->out);

@@ -139,8 +139,6 @@ static void put_submessage(struct json_writer *writer, const ProtobufCMessage *m
             json_raw(writer, json->text.data, json->text.len);
     } else if (message->descriptor == &google__protobuf__timestamp__descriptor) {
         put_timestamp(writer, (const Google__Protobuf__Timestamp *)message);
-    } else if (wire_is_list(message->descriptor)) {
-        put_list(writer, message, &message->descriptor->fields[0]);
     } else {
         json_message(writer, message);
     }
@@ -226,6 +224,10 @@ void json_message(struct json_writer *writer, const ProtobufCMessage *message)
 {
     const ProtobufCMessageDescriptor *descriptor = message->descriptor;
 
+    if (wire_is_list(descriptor)) {
+        put_list(writer, message, &descriptor->fields[0]);
+        return;
+    }
     json_object_open(writer);
     for (unsigned i = 0; i < descriptor->n_fields; i++) {
         const ProtobufCFieldDescriptor *field = &descriptor->fields[i];

@@ -5,15 +5,14 @@ import hashlib
 import hmac
 import json
 import os
-import pathlib
 import shutil
 import signal
-import subprocess
 import time
 import uuid
 
 import httpx
 import pytest
+from agent import Admin
 from packets import PACKETS, body, claim
 from rail import Rail, wait_until
 from receiver import Answer, Receiver
@@ -318,7 +317,7 @@ def test_a_hanging_endpoint_does_not_delay_another(client, receiver, hook_of):
     "http://localhost/x", "http://LOCALHOST:8080/", "http://metadata.google.internal/",
     "http://metadata/", "http://169.254.169.254/latest", "http://10.1.2.3/", "http://172.20.0.1/",
     "http://192.168.1.1/", "http://0.0.0.0/", "http://255.255.255.255/", "http://100.64.1.1/",
-    "http://192.0.0.8/", "http://224.0.0.1/", "http://240.0.0.1/", "http://127.1/",
+    "http://192.0.0.8/", "http://224.0.0.1/", "http://240.0.0.1/", "http://127.2/",
     "http://2130706434/", "http://0x7f000002/", "http://0177.0.0.2/", "http://[::1]/",
     "http://[::]/", "http://[fc00::1]/", "http://[fe80::1]/", "http://[::ffff:10.0.0.1]/",
     "http://[64:ff9b::7f00:1]/", "http://[2002:7f00:1::]/", "http://a.localhost/", "http:///x",
@@ -431,11 +430,10 @@ def test_tenants_hear_only_of_their_own(hooked, client, receiver, hook_of, loop,
 
 @pytest.fixture
 def admin_of_hooked(hooked, loop):
-    from agent import Admin
-
-    it = loop.run(Admin.connect(hooked))
+    it = Admin(hooked)
+    loop.run(it.__aenter__())
     yield it
-    loop.run(it.close())
+    loop.run(it.__aexit__())
 
 
 # --- what survives ---------------------------------------------------------------------------------
@@ -449,7 +447,7 @@ def test_secrets_are_stored_sealed(hooked, client, hook_of, receiver):
 
 
 def test_a_schedule_survives_a_kill(make_rail, receiver):
-    rail = make_rail(env={**FAST, "HR_WEBHOOK_RETRY_SECONDS": "4"})
+    rail = make_rail(env={**FAST, "HR_WEBHOOK_RETRY_SECONDS": "4"}).start()
     with httpx.Client(base_url=rail.url, headers=rail.headers, timeout=30) as client:
         receiver.behave = lambda request: 500
         hook = make_hook(client, receiver.url, ["packet.created"])
@@ -472,7 +470,7 @@ def test_a_schedule_survives_a_kill(make_rail, receiver):
 
 
 def test_two_workers_share_the_work_and_one_alone_goes_on(make_rail, receiver):
-    rail = make_rail("--scale", "webhook=2", env=FAST)
+    rail = make_rail(None, "--scale", "webhook=2", env=FAST).start()
     with httpx.Client(base_url=rail.url, headers=rail.headers, timeout=30) as client:
         hooks = [make_hook(client, f"{receiver.url}{i}", ["packet.created"]) for i in range(12)]
         create(client)
@@ -485,7 +483,7 @@ def test_two_workers_share_the_work_and_one_alone_goes_on(make_rail, receiver):
 
 
 def test_webhooks_go_on_without_postgres(make_rail, receiver):
-    rail = make_rail(env=FAST)
+    rail = make_rail(env=FAST).start()
     with httpx.Client(base_url=rail.url, headers=rail.headers, timeout=30) as client:
         make_hook(client, receiver.url, ["packet.created"])
         os.kill(rail.pids["postgres"], signal.SIGSTOP)

@@ -20,6 +20,7 @@ struct app {
     const char *key_file;
     const char *retry_seconds;
     const char *ca_file;
+    const char *name;
     int64_t timeout_ms;
     int64_t concurrency;
     int64_t connections;
@@ -48,6 +49,9 @@ static const struct cfg_key keys[] = {
             "between one attempt and the next; as many retries as there are numbers"),
     CFG_STR(struct app, ca_file, "HR_WEBHOOK_CA_FILE", "",
             "certificates to trust; empty: the system's"),
+    CFG_STR(struct app, name, "HR_WEBHOOK_WORKER_NAME", "",
+            "what this copy is called: under the same name again, it goes on at once; empty: "
+            "another one each time"),
     CFG_I64(struct app, timeout_ms, "HR_WEBHOOK_TIMEOUT_MS", "10000", 10, 60000,
             "for one attempt, from connecting to the end of the answer"),
     CFG_I64(struct app, concurrency, "HR_WEBHOOK_CONCURRENCY", "8", 1, 256,
@@ -136,7 +140,8 @@ static void open_parts(struct app *app, struct run *run)
                                                         .records = &app->records,
                                                         .registry = app->hooks.registry,
                                                         .courier = app->courier});
-    app->owners = owners_open(run, &(struct owners_config){.on_taken = follow_on_taken,
+    app->owners = owners_open(run, &(struct owners_config){.name = app->name,
+                                                           .on_taken = follow_on_taken,
                                                            .on_lost = follow_on_lost,
                                                            .fill = follow_fill,
                                                            .may_leave = follow_may_leave,

@@ -38,7 +38,7 @@ struct lease {
 };
 
 struct member {
-    char name[UUID_TEXT_BYTES];
+    char name[OWNER_NAME_BYTES];
     int64_t heard_ns;
 };
 
@@ -49,7 +49,7 @@ struct owners {
     struct consumer *consumer;
     struct subscription *sub;
     uv_timer_t timer;
-    char name[UUID_TEXT_BYTES];
+    char name[OWNER_NAME_BYTES];
     struct lease leases[PARTITIONS];
     struct member members[MEMBERS_MAX];
     uint64_t beat;
@@ -191,19 +191,21 @@ static void on_member(void *ctx, struct msg *msg)
     struct member *oldest = &owners->members[0];
     int64_t now_ns = clock_now_ns();
 
-    if (msg == NULL || msg_len(msg) != UUID_TEXT_BYTES - 1)
+    if (msg == NULL || msg_len(msg) == 0 || msg_len(msg) >= OWNER_NAME_BYTES)
         return;
     for (size_t i = 0; i < MEMBERS_MAX; i++) {
         struct member *member = &owners->members[i];
 
-        if (memcmp(member->name, msg_data(msg), UUID_TEXT_BYTES - 1) == 0) {
+        if (strlen(member->name) == msg_len(msg) &&
+            memcmp(member->name, msg_data(msg), msg_len(msg)) == 0) {
             member->heard_ns = now_ns;
             return;
         }
         if (member->heard_ns < oldest->heard_ns)
             oldest = member;
     }
-    memcpy(oldest->name, msg_data(msg), UUID_TEXT_BYTES - 1);
+    memcpy(oldest->name, msg_data(msg), msg_len(msg));
+    oldest->name[msg_len(msg)] = '\0';
     oldest->heard_ns = now_ns;
 }
 
@@ -257,12 +259,13 @@ static void look_at_own(struct owners *owners, struct lease *lease, int64_t now_
 static void look_at_foreign(struct owners *owners, struct lease *lease, int64_t now_ns,
                             unsigned fair)
 {
+    bool was_ours = lease->last != NULL && text_is(lease->last->owner, owners->name);
     bool stale = now_ns - lease->moved_ns > STALE_MS * 1000000LL;
 
     if (owners->draining || owners->current_ns == 0 || lease->writing ||
         owners_count(owners) >= fair)
         return;
-    if (!lease->seen || lease->is_free || stale) {
+    if (!lease->seen || lease->is_free || was_ours || stale) {
         lease->state = TAKING;
         write(lease, false);
     }
@@ -301,13 +304,15 @@ static void on_tick(uv_timer_t *timer)
 struct owners *owners_open(struct run *run, const struct owners_config *config)
 {
     struct owners *owners = calloc(1, sizeof *owners);
-    struct uuid name = uuid_new();
+    struct uuid random = uuid_new();
 
     if (owners == NULL)
         abort();
     owners->config = *config;
     owners->run = run;
-    uuid_format(owners->name, &name);
+    uuid_format(owners->name, &random);
+    if (config->name[0] != '\0')
+        (void)snprintf(owners->name, sizeof owners->name, "%s", config->name);
     for (size_t i = 0; i < PARTITIONS; i++) {
         owners->leases[i].owners = owners;
         owners->leases[i].arena = arena_create(ARENA_BYTES);

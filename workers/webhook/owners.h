@@ -14,7 +14,11 @@
 
 struct owners;
 
+#define OWNER_NAME_BYTES 65
+
 struct owners_config {
+    // Whoever comes back under the name it had has its partitions at once; "": a random one.
+    const char *name;
     // Loop thread. It is ours now; last: as the one before left it, borrowed.
     void (*on_taken)(void *ctx, unsigned partition, const Hr__PartitionOwner *last);
     // It is not ours any more, whether given up or taken away.

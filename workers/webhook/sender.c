@@ -71,6 +71,8 @@ const char *sender_check_url(const char *url, char **host)
         error = "URL must start with http:// or https://";
     else if (strlen(url) > URL_BYTES_MAX)
         error = "URL is too long";
+    else if (strstr(url, "://")[3] == '/') // libcurl would take a name out of the path
+        error = "Webhook URL blocked: it has no host";
     else if (curl_url_set(parts, CURLUPART_URL, url, 0) != CURLUE_OK ||
              curl_url_get(parts, CURLUPART_HOST, &found, 0) != CURLUE_OK || found[0] == '\0')
         error = "Webhook URL blocked: it has no host";

@@ -3,6 +3,7 @@
 
 #include "clients/cli/serve/fleet.h"
 
+#include "broker/base/digest.h"
 #include "clients/cli/serve/say.h"
 
 #include <limits.h>
@@ -94,8 +95,25 @@ static void env_default(struct env *env, const char *name, const char *value)
         env_put(env, name, value);
 }
 
+// The same at each start of this rail, and another one for every other rail on the same NATS.
+static const char *worker_name(const struct fleet *fleet, const char *name)
+{
+    char host[256] = "";
+    char hex[17];
+    uint8_t digest[DIGEST_BYTES];
+    const char *folder = datadir_join(fleet->dir, "");
+    struct piece pieces[2];
+
+    (void)gethostname(host, sizeof host - 1);
+    pieces[0] = (struct piece){host, strlen(host)};
+    pieces[1] = (struct piece){folder, strlen(folder)};
+    digest_of_pieces(digest, pieces, 2);
+    hex_format(hex, digest, 8);
+    return arena_printf(fleet->dir->memory, "%s-%s", name, hex);
+}
+
 static char *const *make_env(const struct fleet *fleet, const struct program *program,
-                             const char *socket)
+                             const char *name, const char *socket)
 {
     struct env *env = arena_calloc(fleet->dir->memory, 1, sizeof *env);
     const struct nats *nats = fleet->nats;
@@ -115,8 +133,10 @@ static char *const *make_env(const struct fleet *fleet, const struct program *pr
         env_default(env, "HR_AUDIT_KEY_FILE", fleet->audit_keys);
         env_default(env, "HR_AUDIT_HEADS_FILE", fleet->audit_heads);
     }
-    if (strcmp(program->noun, "webhook") == 0)
+    if (strcmp(program->noun, "webhook") == 0) {
         env_default(env, "HR_WEBHOOK_KEY_FILE", fleet->webhook_keys);
+        env_put(env, "HR_WEBHOOK_WORKER_NAME", worker_name(fleet, name));
+    }
     env_put(env, "HR_LOG_FORMAT", fleet->json ? "json" : "text");
     put_log_level(env, fleet->json);
     env_put(env, "HR_HEALTH_LISTEN", arena_printf(env->memory, "unix:%s", socket));
@@ -156,7 +176,7 @@ static void add_copy(const struct fleet *fleet, struct child_group *group,
     struct child_spec spec = {
         .name = name,
         .argv = (char *const *)argv,
-        .env = make_env(fleet, program, socket),
+        .env = make_env(fleet, program, name, socket),
         .stale_path = socket,
         .uid = geteuid(),
         .gid = getegid(),
