@@ -65,13 +65,14 @@ struct deliveries {
 
 static const struct pg_statement lock_statement = {
     "deliveries_lock",
-    "SELECT pg_try_advisory_lock($1, $2)",
+    // Not before the schema has what the others need: the follower of packets brings it up to date.
+    "SELECT CASE WHEN to_regclass('webhook_projector') IS NULL THEN false"
+    " ELSE pg_try_advisory_lock($1, $2) END",
 };
 
 static const struct pg_statement load_statement = {
     "deliveries_load",
-    "SELECT epoch, last_seq FROM webhook_projector WHERE to_regclass('webhook_projector') IS NOT "
-    "NULL",
+    "SELECT epoch, last_seq FROM webhook_projector",
 };
 
 static const struct pg_statement move_statement = {
@@ -303,7 +304,7 @@ static void on_loaded(void *ctx, enum rc rc, const struct pg_result *const *resu
     deliveries->busy = false;
     if (deliveries->closed)
         return;
-    if (rc != RC_OK || pg_rows(results[0]) != 1) { // the schema may not be there yet
+    if (rc != RC_OK || pg_rows(results[0]) != 1) {
         again(deliveries);
         return;
     }
