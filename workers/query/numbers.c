@@ -46,69 +46,35 @@ static const struct pg_statement stats_statement = {
         "claim_us", "claims", WORKED_ON) ", " SUM_OF("n", " AND status = 'awaiting_human'"),
 };
 
+// One column a line.
+// clang-format off
 static const struct pg_statement health_statement = {
     "numbers_health",
-    "SELECT " SUM_OF(
-        "n",
-        "") ", " BY_STATUS
-            ", " SINCE("1 hour") ", " SINCE("24 hours") ", " AVERAGE("claim_us", "claims", TAKEN_OR_DONE) ", " AVERAGE(
-                "complete_us", "completions",
-                TAKEN_OR_DONE) ","
-                               " (SELECT count(*) FROM (SELECT FROM agent_counts WHERE " OF_TENANT
-                               " GROUP BY tenant, agent HAVING sum(active) > 0) AS found),"
-                               " (SELECT count(*) FROM (SELECT FROM agent_counts WHERE " OF_TENANT
-                               " GROUP BY tenant, agent HAVING sum(n) > 0) AS found),"
-                               " (SELECT coalesce(json_agg(json_build_object('agent_id', agent, "
-                               "'packet_count', n)), '[]')::text"
-                               " FROM (SELECT agent, sum(n)::bigint AS n FROM agent_counts "
-                               "WHERE " OF_TENANT " GROUP BY agent HAVING sum(n) > 0 ORDER BY n "
-                               "DESC, agent LIMIT 5) AS busiest),"
-                               " " SUM_OF(
-                                   "n",
-                                   " AND status = 'created'") ","
-                                                              " (SELECT "
-                                                              "coalesce(round(extract(epoch FROM "
-                                                              "now() - min(created_at))::numeric, "
-                                                              "3)::text, 'null')"
-                                                              " FROM packets WHERE " OF_TENANT
-                                                              " AND status = 'created'),"
-                                                              " " SUM_OF("n",
-                                                                         TAKEN) ", "
-                                                                                "pg_database_size("
-                                                                                "current_database()"
-                                                                                "), " DELIVERIES("T"
-                                                                                                 "R"
-                                                                                                 "U"
-                                                                                                 "E") ", " DELIVERIES(
-                                                                                    "status IN "
-                                                                                    "('failed', "
-                                                                                    "'dead_letter'"
-                                                                                    ")") ","
-                                                                                         " (SELECT "
-                                                                                         "coalesce("
-                                                                                         "round("
-                                                                                         "avg(took_"
-                                                                                         "us) / "
-                                                                                         "1000, "
-                                                                                         "3)::text,"
-                                                                                         " 'null') "
-                                                                                         "FROM "
-                                                                                         "webhook_"
-                                                                                         "deliverie"
-                                                                                         "s"
-                                                                                         " WHERE"
-                                                                                         " " OF_TENANT
-                                                                                         " AND "
-                                                                                         "updated_"
-                                                                                         "at > "
-                                                                                         "now() - "
-                                                                                         "interval "
-                                                                                         "'1 hour' "
-                                                                                         "AND "
-                                                                                         "status = "
-                                                                                         "'delivere"
-                                                                                         "d')",
+    "SELECT "
+    SUM_OF("n", "") ", "
+    BY_STATUS ", "
+    SINCE("1 hour") ", "
+    SINCE("24 hours") ", "
+    AVERAGE("claim_us", "claims", TAKEN_OR_DONE) ", "
+    AVERAGE("complete_us", "completions", TAKEN_OR_DONE) ", "
+    "(SELECT count(*) FROM (SELECT FROM agent_counts WHERE " OF_TENANT
+    " GROUP BY tenant, agent HAVING sum(active) > 0) AS found), "
+    "(SELECT count(*) FROM (SELECT FROM agent_counts WHERE " OF_TENANT
+    " GROUP BY tenant, agent HAVING sum(n) > 0) AS found), "
+    "(SELECT coalesce(json_agg(json_build_object('agent_id', agent, 'packet_count', n)), '[]')::text"
+    " FROM (SELECT agent, sum(n)::bigint AS n FROM agent_counts WHERE " OF_TENANT
+    " GROUP BY agent HAVING sum(n) > 0 ORDER BY n DESC, agent LIMIT 5) AS busiest), "
+    SUM_OF("n", " AND status = 'created'") ", "
+    "(SELECT coalesce(round(extract(epoch FROM now() - min(created_at))::numeric, 3)::text, 'null')"
+    " FROM packets WHERE " OF_TENANT " AND status = 'created'), "
+    SUM_OF("n", TAKEN) ", "
+    "pg_database_size(current_database()), "
+    DELIVERIES("true") ", "
+    DELIVERIES("status IN ('failed', 'dead_letter')") ", "
+    "(SELECT coalesce(round(avg(took_us) / 1000, 3)::text, 'null') FROM webhook_deliveries"
+    " WHERE " OF_TENANT " AND updated_at > now() - interval '1 hour' AND status = 'delivered')",
 };
+// clang-format on
 
 struct numbers {
     struct arena *arena;

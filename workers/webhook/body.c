@@ -77,7 +77,7 @@ Text body_of(struct arena *arena, const char *event, const Hr__PacketRecord *rec
     json_key(writer, "packet_id");
     json_text(writer, packet->id);
     json_key(writer, "status");
-    if (wire_enum_text(status, &hr__status__descriptor, packet->status) != NULL)
+    if (wire_enum_text(status, &hr__status__descriptor, (int)packet->status) != NULL)
         json_string(writer, status);
     else
         json_null(writer);

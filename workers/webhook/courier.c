@@ -562,11 +562,17 @@ static void on_closed(uv_handle_t *handle)
 
 void courier_close(struct courier *courier)
 {
+    struct flight *next;
+
     if (courier == NULL)
         return;
     courier->closed = true;
-    while (courier->flights != NULL)
-        flight_end(courier->flights); // the queue frees what they carried
+    for (struct flight *flight = courier->flights; flight != NULL; flight = next) {
+        next = flight->next;
+        queue_done(courier->config.queue, flight->parcel);
+        arena_destroy(flight->arena);
+        free(flight);
+    }
     alarm_close(courier->alarm);
     uv_close((uv_handle_t *)&courier->timer, on_closed);
 }

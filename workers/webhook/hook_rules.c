@@ -104,7 +104,7 @@ void hook_changes_add(Hr__Hook *hook, struct arena *arena, const uint8_t key_dig
                       const uint8_t request_digest[32])
 {
     Hr__HookChange *change = wire_new(arena, &hr__hook_change__descriptor);
-    Hr__HookChange **recent = arena_calloc(arena, CHANGES_KEPT, sizeof *recent);
+    Hr__HookChange **recent = arena_calloc(arena, CHANGES_KEPT, sizeof(void *));
     size_t first = hook->n_recent >= CHANGES_KEPT ? hook->n_recent - CHANGES_KEPT + 1 : 0;
     size_t count = 0;
 
@@ -112,7 +112,10 @@ void hook_changes_add(Hr__Hook *hook, struct arena *arena, const uint8_t key_dig
     change->key_digest = text_copy(arena, key_digest, DIGEST_BYTES);
     change->request_digest = text_copy(arena, request_digest, DIGEST_BYTES);
     if (first > 0) // the creation is always remembered
-        recent[count++] = hook->recent[0], first++;
+    {
+        recent[count++] = hook->recent[0];
+        first++;
+    }
     while (first < hook->n_recent)
         recent[count++] = hook->recent[first++];
     recent[count++] = change;

@@ -149,32 +149,37 @@ static void write(struct lease *lease, bool leave)
 
 // --- reading -------------------------------------------------------------------------------------
 
+// What we wrote ourselves comes back as well; then the answer to it was lost, or is on its way.
+static void note(struct lease *lease, const struct msg *msg, uint64_t revision)
+{
+    ProtobufCMessage *message;
+    bool foreign = true;
+
+    if (revision <= lease->revision)
+        return;
+    arena_reset(lease->arena);
+    lease->last = NULL;
+    if (wire_unpack(&message, lease->arena, &hr__partition_owner__descriptor, msg_data(msg),
+                    msg_len(msg)) == RC_OK) {
+        lease->last = (Hr__PartitionOwner *)message;
+        foreign = !text_is(lease->last->owner, lease->owners->name);
+    }
+    lease->revision = revision;
+    lease->seen = true;
+    lease->moved_ns = clock_now_ns();
+    lease->is_free = lease->last == NULL || lease->last->owner.len == 0;
+    if (foreign && is_ours(lease))
+        lose(lease);
+}
+
 static void on_message(void *ctx, struct msg *msg, const struct delivery *delivery)
 {
     struct owners *owners = ctx;
     const char *key = msg_subject(msg) + strlen(PREFIX_OWNERS);
     unsigned long number = strtoul(key, NULL, 10);
-    struct lease *lease = number < PARTITIONS ? &owners->leases[number] : NULL;
-    ProtobufCMessage *message;
 
-    // What we wrote ourselves comes back as well; then the answer to it was lost, or is on its way.
-    if (lease != NULL && delivery->sequence > lease->revision) {
-        bool foreign = true;
-
-        arena_reset(lease->arena);
-        lease->last = NULL;
-        if (wire_unpack(&message, lease->arena, &hr__partition_owner__descriptor, msg_data(msg),
-                        msg_len(msg)) == RC_OK) {
-            lease->last = (Hr__PartitionOwner *)message;
-            foreign = !text_is(lease->last->owner, owners->name);
-        }
-        lease->revision = delivery->sequence;
-        lease->seen = true;
-        lease->moved_ns = clock_now_ns();
-        lease->is_free = lease->last == NULL || lease->last->owner.len == 0;
-        if (foreign && is_ours(lease))
-            lose(lease);
-    }
+    if (number < PARTITIONS)
+        note(&owners->leases[number], msg, delivery->sequence);
     consumer_release(owners->consumer, 1);
 }
 

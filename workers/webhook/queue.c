@@ -25,6 +25,7 @@ struct queue {
     struct hook *failing; // hooks that fail and have
     unsigned taken;
     unsigned taken_failing;
+    bool closing;
     struct parcel **heap; // of those that wait, the next first
     size_t heap_count;
     size_t heap_cap;
@@ -90,7 +91,7 @@ static void heap_add(struct queue *queue, struct parcel *parcel)
 {
     if (queue->heap_count == queue->heap_cap) {
         queue->heap_cap = queue->heap_cap > 0 ? queue->heap_cap * 2 : 64;
-        queue->heap = realloc(queue->heap, queue->heap_cap * sizeof *queue->heap);
+        queue->heap = realloc(queue->heap, queue->heap_cap * sizeof(void *));
         if (queue->heap == NULL)
             abort();
     }
@@ -243,7 +244,8 @@ struct hook *queue_add_hook(struct queue *queue, const char *key, unsigned parti
 
 static void parcel_free(struct queue *queue, struct parcel *parcel)
 {
-    HASH_DEL(queue->deliveries, parcel);
+    if (parcel->hook != NULL) // otherwise it was dropped
+        HASH_DEL(queue->deliveries, parcel);
     free(parcel->body);
     free(parcel);
 }
@@ -256,10 +258,12 @@ static void drop_line(struct queue *queue, struct line *line)
         next = parcel->next;
         if (parcel->state == PARCEL_WAITING)
             heap_remove(queue, parcel);
-        if (parcel->state == PARCEL_TAKEN)
+        if (parcel->state == PARCEL_TAKEN && !queue->closing) {
+            HASH_DEL(queue->deliveries, parcel); // it may come anew with its hook meanwhile
             parcel->hook = NULL;
-        else
+        } else {
             parcel_free(queue, parcel);
+        }
     }
 }
 
@@ -272,9 +276,10 @@ void queue_drop_hook(struct queue *queue, struct hook *hook)
     unlist(queue, hook);
     queue->taken -= hook->taken;
     queue->taken_failing -= fails(hook) ? hook->taken : 0;
-    HASH_ITER(hh, hook->lines, line, next)
-    {
-        HASH_DEL(hook->lines, line);
+    line = hook->lines;
+    HASH_CLEAR(hh, hook->lines); // the table; what was in it is still linked
+    for (; line != NULL; line = next) {
+        next = line->hh.next;
         drop_line(queue, line);
         free(line);
     }
@@ -289,16 +294,14 @@ void queue_drop_hook(struct queue *queue, struct hook *hook)
 
 void queue_destroy(struct queue *queue)
 {
-    struct parcel *parcel;
-    struct parcel *next;
+    struct hook *next;
 
     if (queue == NULL)
         return;
-    while (queue->hooks != NULL)
-        queue_drop_hook(queue, queue->hooks);
-    HASH_ITER(hh, queue->deliveries, parcel, next)
-    {
-        parcel_free(queue, parcel);
+    queue->closing = true;
+    for (struct hook *hook = queue->hooks; hook != NULL; hook = next) {
+        next = hook->hh.next;
+        queue_drop_hook(queue, hook);
     }
     free(queue->heap);
     free(queue);

@@ -104,6 +104,8 @@ struct queue_limits {
 struct queue;
 
 struct queue *queue_create(const struct queue_limits *limits);
+
+// With everything that is in it, also what is taken. NULL is allowed.
 void queue_destroy(struct queue *queue);
 
 // NULL: there is none. tenant: of this name.
@@ -141,7 +143,7 @@ void queue_recorded(struct parcel *parcel, uint64_t record_seq);
 // A taken one is to be tried again.
 void queue_retry(struct queue *queue, struct parcel *parcel, int64_t at_us);
 
-// A taken one is over: it is gone.
+// A taken one is over: it is gone. The same for one whose hook was dropped.
 void queue_done(struct queue *queue, struct parcel *parcel);
 
 // How an attempt went, for how many may be taken at a time.

@@ -190,9 +190,10 @@ void recovery_close(struct recovery *recovery)
     if (recovery == NULL)
         return;
     consumer_close(recovery->consumer);
-    HASH_ITER(hh, recovery->known, known, next)
-    {
-        HASH_DEL(recovery->known, known);
+    known = recovery->known;
+    HASH_CLEAR(hh, recovery->known); // the table; what was in it is still linked
+    for (; known != NULL; known = next) {
+        next = known->hh.next;
         free(known);
     }
     arena_destroy(recovery->arena);
@@ -220,9 +221,10 @@ void settled_destroy(struct settled *settled)
 
     if (settled == NULL)
         return;
-    HASH_ITER(hh, settled->ids, one, next)
-    {
-        HASH_DEL(settled->ids, one);
+    one = settled->ids;
+    HASH_CLEAR(hh, settled->ids);
+    for (; one != NULL; one = next) {
+        next = one->hh.next;
         free(one);
     }
     free(settled);

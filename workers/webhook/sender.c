@@ -71,9 +71,8 @@ const char *sender_check_url(const char *url, char **host)
         error = "URL must start with http:// or https://";
     else if (strlen(url) > URL_BYTES_MAX)
         error = "URL is too long";
-    else if (strstr(url, "://")[3] == '/') // libcurl would take a name out of the path
-        error = "Webhook URL blocked: it has no host";
-    else if (curl_url_set(parts, CURLUPART_URL, url, 0) != CURLUE_OK ||
+    else if (strstr(url, "://")[3] == '/' || // libcurl would take a name out of the path
+             curl_url_set(parts, CURLUPART_URL, url, 0) != CURLUE_OK ||
              curl_url_get(parts, CURLUPART_HOST, &found, 0) != CURLUE_OK || found[0] == '\0')
         error = "Webhook URL blocked: it has no host";
     else if (curl_url_get(parts, CURLUPART_USER, &user, 0) == CURLUE_OK)
@@ -227,7 +226,7 @@ static void transfer_give_back(struct transfer *transfer)
         sender->running = transfer->next;
     if (transfer->next != NULL)
         transfer->next->before = transfer->before;
-    if (sender->spare_count == SPARE_MAX || sender->closing) {
+    if (sender->spare_count == SPARE_MAX) {
         transfer_free(transfer);
         return;
     }
@@ -446,17 +445,19 @@ static void on_timer_closed(uv_handle_t *handle)
 
 void sender_close(struct sender *sender)
 {
+    struct transfer *next;
+
     if (sender == NULL)
         return;
     sender->closing = true;
-    while (sender->running != NULL) {
-        (void)curl_multi_remove_handle(sender->multi, sender->running->easy);
-        transfer_give_back(sender->running);
+    for (struct transfer *transfer = sender->running; transfer != NULL; transfer = next) {
+        next = transfer->next;
+        (void)curl_multi_remove_handle(sender->multi, transfer->easy);
+        curl_slist_free_all(transfer->headers);
+        transfer_free(transfer);
     }
-    while (sender->spare != NULL) {
-        struct transfer *transfer = sender->spare;
-
-        sender->spare = transfer->next;
+    for (struct transfer *transfer = sender->spare; transfer != NULL; transfer = next) {
+        next = transfer->next;
         transfer_free(transfer);
     }
     (void)curl_multi_cleanup(sender->multi); // closes its connections: on_socket ends their watches
