@@ -1,10 +1,11 @@
 // Runs files of the form of the JSON Schema Test Suite through the validator's C interface.
 //
-//   suite DRAFT FILE...
+//   suite DRAFT LEAST FILE...
 //
 // DRAFT is what $schema says where a schema says nothing: 07 or 2020. A schema that is accepted has
 // to give the verdict of the suite for every instance. One that is refused counts as refused, and
-// what was refused is printed; so whoever changes that sees it. Status 1: a verdict was wrong.
+// what was refused is printed; so whoever changes that sees it. Status 1: a verdict was wrong, or
+// fewer than LEAST were right.
 #include "workers/schema/validator.h"
 
 #include <nlohmann/json.hpp>
@@ -12,7 +13,7 @@
 #include <cstdio>
 #include <cstring>
 #include <fstream>
-#include <map>
+#include <string>
 
 using nlohmann::json;
 
@@ -70,11 +71,11 @@ int main(int argc, char **argv)
 {
     Counts counts;
 
-    if (argc < 3 || (strcmp(argv[1], "07") != 0 && strcmp(argv[1], "2020") != 0)) {
-        fprintf(stderr, "Usage: suite 07|2020 FILE...\n");
+    if (argc < 4 || (strcmp(argv[1], "07") != 0 && strcmp(argv[1], "2020") != 0)) {
+        fprintf(stderr, "Usage: suite 07|2020 LEAST FILE...\n");
         return 2;
     }
-    for (int i = 2; i < argc; i++) {
+    for (int i = 3; i < argc; i++) {
         std::ifstream in(argv[i]);
         const std::string path = argv[i];
         const json groups = json::parse(in);
@@ -84,5 +85,5 @@ int main(int argc, char **argv)
     }
     printf("draft %s: %d agreed, %d of refused schemas, %d wrong\n", argv[1], counts.agreed,
            counts.refused, counts.wrong);
-    return counts.wrong > 0 || counts.agreed == 0;
+    return counts.wrong > 0 || counts.agreed < std::stoi(argv[2]);
 }

@@ -251,7 +251,7 @@ template <> bool OurVisitor::visit(const constraints::PropertiesConstraint &cons
         charge(1 + member.first.size() / BYTES_PER_WORK);
         if (matched.count(member.first) > 0)
             continue;
-        if (others != nullptr) {
+        if (others != nullptr && !others->getAlwaysInvalid()) {
             (void)check(member.first, member.second, *others);
             continue;
         }
