@@ -78,6 +78,8 @@ Test(validator, refuses_what_is_no_schema)
         {"{\"dependentRequired\":{\"a\":{}}}",                   "should be a list",     "/dependentRequired"},
         {"{\"dependentSchemas\":{\"a\":[]}}",                    "object or a boolean",  "/dependentSchemas/a"},
         {"{\"prefixItems\":{}}",                                 "prefixItems should",   ""               },
+        {"{\"$schema\":\"x\"}",                              "$schema should",       ""               },
+        {"{\"$schema\":4}",                                    "$schema should",       ""               },
         {"{\"$ref\":7}",                                         "$ref should",          ""               },
         {"{\"$ref\":\"#/$defs/%zz\"}",                           "hexadecimal",          ""               },
         {"{\"$ref\":\"#anchor\"}",                               "begin with #/",        ""               },

@@ -114,13 +114,14 @@ const Keyword *find_keyword(const std::string &name)
 
 class Flattening {
   public:
-    explicit Flattening(const json &root) : root_(root), draft_(draft_of(root))
+    explicit Flattening(const json &root) : root_(root)
     {
         flat_.document = {{"$ref", "#/s/0"}, {"s", json::object()}};
     }
 
     Flat run()
     {
+        draft_ = draft_of(root_);
         (void)visit(root_);
         // What nothing refers to has to be well-formed as well. It may bring more of its kind.
         for (size_t i = 0; i < left_over_.size(); i++) {
@@ -669,7 +670,7 @@ class Flattening {
     }
 
     const json &root_;
-    Draft draft_;
+    Draft draft_ = DRAFT_2020;
     Flat flat_;
     Path path_;
     size_t depth_ = 0;
