@@ -112,6 +112,20 @@ const Keyword *find_keyword(const std::string &name)
     return nullptr;
 }
 
+// Of comparing something with a value.
+size_t weight_of(const json &value)
+{
+    size_t weight = 1;
+
+    if (value.is_string())
+        weight += value.get_ref<const std::string &>().size() / 64;
+    if (value.is_structured()) {
+        for (const json &part : value)
+            weight += weight_of(part);
+    }
+    return weight;
+}
+
 class Flattening {
   public:
     explicit Flattening(const json &root) : root_(root)
@@ -238,8 +252,9 @@ class Flattening {
         size_t steps = 0;
 
         while (is_only_reference(*at)) {
-            if (++steps > SCHEMAS_MAX)
-                refuse("$ref leads back to itself");
+            if (++steps > DEPTH_MAX)
+                refuse("$ref leads back to itself, or through more than " +
+                       std::to_string(DEPTH_MAX) + " others");
             leave_definitions(*at);
             at = &target_of((*at)["$ref"]);
         }
@@ -443,11 +458,13 @@ class Flattening {
         if (schema.contains("enum")) {
             if (!schema["enum"].is_array() || schema["enum"].empty())
                 refuse("enum should be a list of at least one value");
-            weight_ += schema["enum"].size();
+            weight_ += weight_of(schema["enum"]);
             (*made)["enum"] = schema["enum"];
         }
-        if (schema.contains("const"))
+        if (schema.contains("const")) {
+            weight_ += weight_of(schema["const"]);
             (*made)["const"] = schema["const"];
+        }
     }
 
     void copy_pattern(const json &schema, json *made)
