@@ -246,8 +246,7 @@ void store_append(struct store *store, const struct append *append, store_append
         headers[count++] = (struct header){HEADER_RESTORED, "true"};
     subject_packet(subject, append->tenant, append->packet_id);
     append_to(store, subject, headers, count, append->expected,
-              (Text){append->len, (uint8_t *)(uintptr_t)append->data},
-              (struct waiting){done, ctx});
+              (Text){append->len, (uint8_t *)(uintptr_t)append->data}, (struct waiting){done, ctx});
 }
 
 void store_put_first(struct store *store, const char *subject, const void *data, size_t len,

@@ -72,8 +72,7 @@ void subject_audit_head(char subject[SUBJECT_BYTES], const char *tenant)
 
 void subject_schema(char subject[SUBJECT_BYTES], const char *tenant, const char *schema_id)
 {
-    int len =
-        snprintf(subject, SUBJECT_BYTES, "$KV." BUCKET_SCHEMAS ".%s.%s", tenant, schema_id);
+    int len = snprintf(subject, SUBJECT_BYTES, "$KV." BUCKET_SCHEMAS ".%s.%s", tenant, schema_id);
 
     assert(len > 0 && len < SUBJECT_BYTES);
 }

@@ -31,7 +31,8 @@ enum match {
     MATCH_NONE,
 };
 
-// packet_id: what stands for {id} or {schema_id}, in the arena, as it was sent; NULL when the route has none.
+// packet_id: what stands for {id} or {schema_id}, in the arena, as it was sent; NULL when the route
+// has none.
 enum match routes_find(const char *method, const char *path, struct arena *arena,
                        const struct route **route, const char **packet_id);
 

@@ -1,5 +1,5 @@
-// A schema, a line break, an instance. Whatever they are, the validator comes to an end, and says the
-// same when asked again.
+// A schema, a line break, an instance. Whatever they are, the validator comes to an end, and says
+// the same when asked again.
 #include "broker/packet/json_read.h"
 #include "workers/schema/validator.h"
 

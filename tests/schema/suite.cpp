@@ -17,7 +17,8 @@
 
 using nlohmann::json;
 
-namespace {
+namespace
+{
 
 struct Counts {
     int agreed = 0;

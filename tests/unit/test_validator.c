@@ -53,39 +53,39 @@ Test(validator, refuses_what_is_no_schema)
         const char *words;
         const char *place;
     } cases[] = {
-        {"1",                                                    "object or a boolean",  ""               },
-        {"{\"type\":\"text\"}",                                  "type should",          ""               },
-        {"{\"type\":[\"null\",\"null\"]}",                       "twice",                ""               },
-        {"{\"properties\":[]}",                                  "properties should",    "/properties"    },
-        {"{\"properties\":{\"a\":{\"required\":true}}}",         "required should",      "/properties/a"  },
-        {"{\"required\":[1]}",                                   "required should",      ""               },
-        {"{\"required\":[\"a\",\"a\"]}",                         "twice",                ""               },
-        {"{\"items\":{\"maxItems\":1.5}}",                       "maxItems should",      "/items"         },
-        {"{\"minLength\":\"1\"}",                                "minLength should",     ""               },
-        {"{\"maximum\":\"1\"}",                                  "maximum should",       ""               },
-        {"{\"multipleOf\":0}",                                   "multipleOf should",    ""               },
-        {"{\"enum\":{}}",                                        "enum should",          ""               },
-        {"{\"uniqueItems\":1}",                                  "uniqueItems should",   ""               },
-        {"{\"allOf\":[]}",                                       "allOf should",         ""               },
-        {"{\"anyOf\":{}}",                                       "anyOf should",         ""               },
-        {"{\"oneOf\":[{},[]]}",                                  "object or a boolean",  "/oneOf/1"       },
-        {"{\"then\":5}",                                         "object or a boolean",  "/then"          },
-        {"{\"$defs\":{\"a\":{\"b\":1},\"c\":null}}",             "object or a boolean",  "/$defs/c"       },
-        {"{\"$defs\":[]}",                                       "$defs should",         ""               },
-        {"{\"title\":1}",                                        "title should",         ""               },
-        {"{\"format\":1}",                                       "format should",        ""               },
-        {"{\"pattern\":1}",                                      "pattern should",       ""               },
-        {"{\"dependentRequired\":{\"a\":{}}}",                   "should be a list",     "/dependentRequired"},
-        {"{\"dependentSchemas\":{\"a\":[]}}",                    "object or a boolean",  "/dependentSchemas/a"},
-        {"{\"prefixItems\":{}}",                                 "prefixItems should",   ""               },
-        {"{\"$schema\":\"x\"}",                              "$schema should",       ""               },
-        {"{\"$schema\":4}",                                    "$schema should",       ""               },
-        {"{\"$ref\":7}",                                         "$ref should",          ""               },
-        {"{\"$ref\":\"#/$defs/%zz\"}",                           "hexadecimal",          ""               },
-        {"{\"$ref\":\"#anchor\"}",                               "begin with #/",        ""               },
-        {"{\"properties\":{\"a\\u0000\":{}}}",                   "U+0000",               "/properties"    },
-        {"{\"required\":[\"a\\u0000\"]}",                        "U+0000",               ""               },
-        {"{\"pattern\":\"\\u0000\"}",                            "U+0000",               "/pattern"       },
+        {"1",                                            "object or a boolean", ""                   },
+        {"{\"type\":\"text\"}",                          "type should",         ""                   },
+        {"{\"type\":[\"null\",\"null\"]}",               "twice",               ""                   },
+        {"{\"properties\":[]}",                          "properties should",   "/properties"        },
+        {"{\"properties\":{\"a\":{\"required\":true}}}", "required should",     "/properties/a"      },
+        {"{\"required\":[1]}",                           "required should",     ""                   },
+        {"{\"required\":[\"a\",\"a\"]}",                 "twice",               ""                   },
+        {"{\"items\":{\"maxItems\":1.5}}",               "maxItems should",     "/items"             },
+        {"{\"minLength\":\"1\"}",                        "minLength should",    ""                   },
+        {"{\"maximum\":\"1\"}",                          "maximum should",      ""                   },
+        {"{\"multipleOf\":0}",                           "multipleOf should",   ""                   },
+        {"{\"enum\":{}}",                                "enum should",         ""                   },
+        {"{\"uniqueItems\":1}",                          "uniqueItems should",  ""                   },
+        {"{\"allOf\":[]}",                               "allOf should",        ""                   },
+        {"{\"anyOf\":{}}",                               "anyOf should",        ""                   },
+        {"{\"oneOf\":[{},[]]}",                          "object or a boolean", "/oneOf/1"           },
+        {"{\"then\":5}",                                 "object or a boolean", "/then"              },
+        {"{\"$defs\":{\"a\":{\"b\":1},\"c\":null}}",     "object or a boolean", "/$defs/c"           },
+        {"{\"$defs\":[]}",                               "$defs should",        ""                   },
+        {"{\"title\":1}",                                "title should",        ""                   },
+        {"{\"format\":1}",                               "format should",       ""                   },
+        {"{\"pattern\":1}",                              "pattern should",      ""                   },
+        {"{\"dependentRequired\":{\"a\":{}}}",           "should be a list",    "/dependentRequired" },
+        {"{\"dependentSchemas\":{\"a\":[]}}",            "object or a boolean", "/dependentSchemas/a"},
+        {"{\"prefixItems\":{}}",                         "prefixItems should",  ""                   },
+        {"{\"$schema\":\"x\"}",                          "$schema should",      ""                   },
+        {"{\"$schema\":4}",                              "$schema should",      ""                   },
+        {"{\"$ref\":7}",                                 "$ref should",         ""                   },
+        {"{\"$ref\":\"#/$defs/%zz\"}",                   "hexadecimal",         ""                   },
+        {"{\"$ref\":\"#anchor\"}",                       "begin with #/",       ""                   },
+        {"{\"properties\":{\"a\\u0000\":{}}}",           "U+0000",              "/properties"        },
+        {"{\"required\":[\"a\\u0000\"]}",                "U+0000",              ""                   },
+        {"{\"pattern\":\"\\u0000\"}",                    "U+0000",              "/pattern"           },
     };
 
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++)
@@ -94,11 +94,10 @@ Test(validator, refuses_what_is_no_schema)
 
 Test(validator, refuses_what_it_cannot_honour_and_names_it)
 {
-    static const char *const names[] = {"$dynamicRef",     "$recursiveRef", "$anchor",
-                                        "$dynamicAnchor",  "minContains",   "maxContains",
-                                        "dependencies",    "unevaluatedItems",
-                                        "additionalItems", "unevaluatedProperties",
-                                        "$vocabulary",     "extends"};
+    static const char *const names[] = {
+        "$dynamicRef",     "$recursiveRef",         "$anchor",      "$dynamicAnchor",
+        "minContains",     "maxContains",           "dependencies", "unevaluatedItems",
+        "additionalItems", "unevaluatedProperties", "$vocabulary",  "extends"};
 
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
         char schema[128];
@@ -125,9 +124,9 @@ Test(validator, refuses_references_that_lead_back_to_themselves)
 Test(validator, refuses_patterns_that_RE2_has_no_equal_for)
 {
     static const char *const patterns[] = {
-        "(",   "[",  "a**",    "(?=a)",    "(?!a)",  "(?<n>a)", "(?i)a", "(a)\\\\1",
-        "[]",  "[^]", "\\\\Z", "\\\\cA",   "\\\\u12", "\\\\x1",  "\\\\p",  "\\\\p{Foo}",
-        "\\\\", "[\\\\S]", "a{1001}", "\\\\ud800", "[b-a]"};
+        "(",        "[",          "a**",  "(?=a)",   "(?!a)",   "(?<n>a)",   "(?i)a",
+        "(a)\\\\1", "[]",         "[^]",  "\\\\Z",   "\\\\cA",  "\\\\u12",   "\\\\x1",
+        "\\\\p",    "\\\\p{Foo}", "\\\\", "[\\\\S]", "a{1001}", "\\\\ud800", "[b-a]"};
 
     for (size_t i = 0; i < sizeof patterns / sizeof patterns[0]; i++) {
         char schema[128];
@@ -183,8 +182,8 @@ Test(validator, cuts_what_it_says_between_characters)
 static char *repeat(const char *begin, const char *open, size_t count, const char *middle,
                     const char *close, const char *end)
 {
-    size_t size = strlen(begin) + count * (strlen(open) + strlen(close)) + strlen(middle) +
-                  strlen(end) + 1;
+    size_t size =
+        strlen(begin) + count * (strlen(open) + strlen(close)) + strlen(middle) + strlen(end) + 1;
     char *text = malloc(size);
     char *at = text;
 
@@ -203,7 +202,8 @@ Test(validator, takes_schemas_as_deep_as_its_stack_holds)
 {
     char *deep = repeat("", "{\"items\":", 90, "true", "}", "");
     char *deeper = repeat("", "{\"items\":", 110, "true", "}", "");
-    char *beside = repeat("{\"items\":{\"$ref\":\"#\"},\"not\":", "{\"not\":", 90, "true", "}", "}");
+    char *beside =
+        repeat("{\"items\":{\"$ref\":\"#\"},\"not\":", "{\"not\":", 90, "true", "}", "}");
 
     make(deep);
     make(beside);

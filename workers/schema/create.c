@@ -72,11 +72,10 @@ static bool is_sound(struct command *command, Text schema)
     struct validator *made = NULL;
 
     if (schema.len > SCHEMA_BYTES_MAX) {
-        refuse_field(
-            command, "json_schema", "value_error",
-            arena_printf(command->arena,
-                         "Value error, json_schema should have at most %d bytes, not %zu",
-                         SCHEMA_BYTES_MAX, schema.len));
+        refuse_field(command, "json_schema", "value_error",
+                     arena_printf(command->arena,
+                                  "Value error, json_schema should have at most %d bytes, not %zu",
+                                  SCHEMA_BYTES_MAX, schema.len));
         return false;
     }
     if (!has_type(schema, command->arena)) {
@@ -191,13 +190,14 @@ static struct uuid make_id(const struct command *command)
 
     if (key == NULL)
         return uuid_new();
-    digest_of_pieces(digest,
-                     (struct piece[]){
-                         {"schema",        6                      },
-                         {command->tenant, strlen(command->tenant)},
-                         {key,             strlen(key)            }
+    digest_of_pieces(
+        digest,
+        (struct piece[]){
+            {"schema",        6                      },
+            {command->tenant, strlen(command->tenant)},
+            {key,             strlen(key)            }
     },
-                     3);
+        3);
     return uuid_from_digest(digest);
 }
 

@@ -4,7 +4,8 @@
 //   - what would silently not be honoured is refused by its name;
 //   - references are resolved; the library meets only those that are made here.
 // Invariants:
-//   1. Schemas are visited in the order in which the library's parser will visit them, and no deeper
+//   1. Schemas are visited in the order in which the library's parser will visit them, and no
+//   deeper
 //      than DEPTH_MAX: it calls itself for each, and its stack must hold.
 //   2. No schema is applied to an instance because it is applied to that same instance already;
 //      otherwise the validation would not end.
@@ -17,7 +18,8 @@
 
 using nlohmann::json;
 
-namespace {
+namespace
+{
 
 constexpr size_t DEPTH_MAX = 100;
 constexpr size_t SCHEMAS_MAX = 2000;
@@ -126,11 +128,15 @@ size_t weight_of(const json &value)
     return weight;
 }
 
-class Flattening {
+class Flattening
+{
   public:
     explicit Flattening(const json &root) : root_(root)
     {
-        flat_.document = {{"$ref", "#/s/0"}, {"s", json::object()}};
+        flat_.document = {
+            {"$ref", "#/s/0"       },
+            {"s",    json::object()}
+        };
     }
 
     Flat run()
@@ -150,7 +156,8 @@ class Flattening {
     using Path = std::vector<std::string>;
 
     // A step into the schema, for as long as it lives.
-    class Step {
+    class Step
+    {
       public:
         Step(Path &path, std::string name) : path_(path)
         {
@@ -224,7 +231,8 @@ class Flattening {
         const auto &text = ref.get_ref<const std::string &>();
 
         if (text != "#" && text.compare(0, 2, "#/") != 0)
-            refuse("$ref should begin with #/: only places in the schema itself can be referred to");
+            refuse(
+                "$ref should begin with #/: only places in the schema itself can be referred to");
         try {
             return root_.at(json::json_pointer(unescape(text.substr(1))));
         } catch (const json::exception &) {
@@ -286,7 +294,9 @@ class Flattening {
 
     json reference_to(size_t id) const
     {
-        return {{"$ref", "#/s/" + std::to_string(id)}};
+        return {
+            {"$ref", "#/s/" + std::to_string(id)}
+        };
     }
 
     // A schema for a part of the instance.
@@ -339,9 +349,9 @@ class Flattening {
             if (member.key().find('\0') != std::string::npos)
                 refuse("U+0000 in a name is not supported");
             if (keyword != nullptr && (keyword->drafts & (1U << draft_)) == 0)
-                refuse("'" + member.key() + "' is not supported in " + draft_names[draft_] +
-                       (keyword->instead != nullptr ? std::string("; use ") + keyword->instead
-                                                    : ""));
+                refuse(
+                    "'" + member.key() + "' is not supported in " + draft_names[draft_] +
+                    (keyword->instead != nullptr ? std::string("; use ") + keyword->instead : ""));
         }
         for (const char *name : texts) {
             if (schema.contains(name) && !schema[name].is_string())
@@ -406,8 +416,8 @@ class Flattening {
 
     void copy_type(const json &schema, json *made) const
     {
-        static const std::set<std::string> known = {"array", "boolean", "integer", "null",
-                                                    "number", "object", "string"};
+        static const std::set<std::string> known = {"array",  "boolean", "integer", "null",
+                                                    "number", "object",  "string"};
 
         if (!schema.contains("type"))
             return;
@@ -530,7 +540,8 @@ class Flattening {
 
             check_name(property);
             if ((*made)["dependencies"].contains(property))
-                refuse("'" + property + "' in both dependentRequired and dependentSchemas is not "
+                refuse("'" + property +
+                       "' in both dependentRequired and dependentSchemas is not "
                        "supported; use allOf");
             if (member.value().is_array() && name != "dependentSchemas") {
                 Step into(path_, property);
@@ -661,7 +672,9 @@ class Flattening {
         std::vector<Mark> marks(beside_.size(), NEW);
 
         for (size_t start = 0; start < beside_.size(); start++) {
-            std::vector<std::pair<size_t, size_t>> stack = {{start, 0}};
+            std::vector<std::pair<size_t, size_t>> stack = {
+                {start, 0}
+            };
 
             if (marks[start] != NEW)
                 continue;

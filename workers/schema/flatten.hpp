@@ -10,8 +10,7 @@
 
 // This is no schema, or one that cannot be honoured. what(): says why.
 struct Refusal : std::runtime_error {
-    Refusal(const std::string &why, const std::string &in)
-        : std::runtime_error(why), place(in)
+    Refusal(const std::string &why, const std::string &in) : std::runtime_error(why), place(in)
     {
     }
     std::string place; // as a JSON pointer

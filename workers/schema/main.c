@@ -122,9 +122,9 @@ static void check(struct checking *checking, const char *key, Text schema)
     } else if (validator_check(validator, &why, instance.data, instance.len) == RC_OK) {
         reply_verdict(command, NULL);
     } else {
-        reply_verdict(command, arena_printf(command->arena,
-                                            "Context validation failed: %s (at '%s')", why.text,
-                                            why.place[0] != '\0' ? why.place : "root"));
+        reply_verdict(command,
+                      arena_printf(command->arena, "Context validation failed: %s (at '%s')",
+                                   why.text, why.place[0] != '\0' ? why.place : "root"));
     }
 }
 

@@ -5,13 +5,15 @@
 #include <cctype>
 #include <cstring>
 
-namespace {
+namespace
+{
 
 // What ECMA-262 counts as white space, inside a class.
 const char *const blanks = "\\t\\n\\v\\f\\r \\x{a0}\\x{feff}\\x{2028}\\x{2029}\\p{Zs}";
 const char *const dot = "[^\\n\\r\\x{2028}\\x{2029}]";
 
-class Translation {
+class Translation
+{
   public:
     Translation(const std::string &from, std::string *to, std::string *why)
         : from_(from), to_(*to), why_(*why)
@@ -138,8 +140,8 @@ class Translation {
             return hexadecimal(2);
         if (c == 'p' || c == 'P')
             return property();
-        if (c == '\0' || (strchr("dDwWbBtnrfv", c) == nullptr &&
-                          (ispunct(static_cast<unsigned char>(c)) == 0)))
+        if (c == '\0' ||
+            (strchr("dDwWbBtnrfv", c) == nullptr && (ispunct(static_cast<unsigned char>(c)) == 0)))
             return refuse(std::string("a \\") +
                           (isprint(static_cast<unsigned char>(c)) != 0 ? c : '?'));
         to_.append(from_, at_, 2);

@@ -33,8 +33,7 @@ const Hr__Schema **registry_list(const struct registry *registry, const char *te
 
 // Loop thread, exactly once. RC_OK: schema is borrowed for the length of the call, key is its key.
 // RC_NOT_FOUND: there is none. Others: NATS does not answer.
-typedef void (*registry_found_fn)(void *ctx, enum rc rc, const char *key,
-                                  const Hr__Schema *schema);
+typedef void (*registry_found_fn)(void *ctx, enum rc rc, const char *key, const Hr__Schema *schema);
 
 // A schema of the tenant, by its id in any spelling. One that another copy has just made is found
 // too.

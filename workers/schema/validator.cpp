@@ -3,9 +3,10 @@
 // What is replaced, and why:
 //   validateSchema           counts the work, so that one validation ends soon; says no by itself
 //   Pattern, Properties, PropertyNames
-//                            std::regex takes exponential time and overflows the stack; RE2 does not
+//                            std::regex takes exponential time and overflows the stack; RE2 does
+//                            not
 //   UniqueItems              compares each with each; a set does not
-//   Type, MultipleOf         1.0 is an integer, and 4.5 is no multiple of 2
+//   Type, MultipleOf         1e300 is an integer, and 4.5 is no multiple of 2
 //   MinLength, MaxLength     U+0000 does not end a text
 // Everything else, and what leads from one schema to the next, is the library's.
 #include "workers/schema/validator.h"
@@ -27,7 +28,8 @@
 
 using nlohmann::json;
 
-namespace {
+namespace
+{
 
 // Half a second in the worst case that was found; see docs/decisions/017-schemas.md.
 constexpr size_t WORK_MAX = 500000;
@@ -49,7 +51,8 @@ struct Overrun : std::runtime_error {
 };
 
 // There are errors enough.
-struct Enough {};
+struct Enough {
+};
 
 // One validation. There is one at a time, and the library hands nothing through to where it is
 // needed.
@@ -67,7 +70,8 @@ void charge(size_t work)
     current->work -= work;
 }
 
-class Level {
+class Level
+{
   public:
     Level()
     {
@@ -171,7 +175,8 @@ template <typename Adapter> void spell(const Adapter &value, std::string *out)
 
 } // namespace
 
-namespace valijson {
+namespace valijson
+{
 
 using OurAdapter = adapters::NlohmannJsonAdapter;
 using OurVisitor = ValidationVisitor<OurAdapter>;
@@ -400,7 +405,8 @@ struct validator {
     Patterns patterns;
 };
 
-namespace {
+namespace
+{
 
 // Cut to the buffer, and not within a character.
 template <size_t size> void say(char (&out)[size], const std::string &text)
@@ -554,7 +560,8 @@ enum rc validator_check(const struct validator *validator, struct validator_word
         return check(validator, why, read(instance, len));
     } catch (const std::bad_alloc &) {
         abort();
-    } catch (const std::exception &error) { // an Overrun, or a number that is too large for a double
+    } catch (
+        const std::exception &error) { // an Overrun, or a number that is too large for a double
         say_both(why, error.what(), "");
     }
     return RC_TOO_LARGE;

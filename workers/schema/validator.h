@@ -17,7 +17,7 @@ extern "C" {
 struct validator;
 
 struct validator_words {
-    char text[512]; // UTF-8, cut where it would be longer
+    char text[512];  // UTF-8, cut where it would be longer
     char place[256]; // where: in a schema "/properties/a", in an instance "a.0"; empty: at the top
 };
 

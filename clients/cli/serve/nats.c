@@ -32,10 +32,9 @@ static const struct user users[NATS_USERS] = {
                        .secret = "nats.worker",
                        .publish = {"hr.v1.packet.>", "hr.v1.audit.head.*", "hr.v1.cmd.*.*.audit.wait",
                         "hr.v1.cmd.*.*.packet.version", "hr.v1.cmd.*.*.schema.check",
-                        "$KV.HR_SCHEMAS.*.*", "_INBOX.>", "$JS.API.INFO",
-                        "$JS.API.STREAM.INFO.*", "$JS.API.STREAM.CREATE.*",
-                        "$JS.API.STREAM.MSG.GET.*", "$JS.API.DIRECT.GET.>", "$JS.API.CONSUMER.>",
-                        "$JS.ACK.>"},
+                        "$KV.HR_SCHEMAS.*.*", "_INBOX.>", "$JS.API.INFO", "$JS.API.STREAM.INFO.*",
+                        "$JS.API.STREAM.CREATE.*", "$JS.API.STREAM.MSG.GET.*",
+                        "$JS.API.DIRECT.GET.>", "$JS.API.CONSUMER.>", "$JS.ACK.>"},
                        .subscribe = {"hr.v1.cmd.>", "hr.v1.event.>", "_INBOX.>", "$SRV.>"},
                        },
     [NATS_GATEWAY] =
