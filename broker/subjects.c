@@ -28,6 +28,11 @@ void subject_packets(char subject[SUBJECT_BYTES], unsigned shard)
     (void)snprintf(subject, SUBJECT_BYTES, "hr.v1.packet.%u.*.*", shard);
 }
 
+void subject_packets_of(char subject[SUBJECT_BYTES], unsigned shard, const char *tenant)
+{
+    (void)snprintf(subject, SUBJECT_BYTES, "hr.v1.packet.%u.%s.*", shard, tenant);
+}
+
 void subject_packet(char subject[SUBJECT_BYTES], const char *tenant, const char *packet_id)
 {
     int len = snprintf(subject, SUBJECT_BYTES, "hr.v1.packet.%u.%s.%s",

@@ -66,6 +66,9 @@ void subject_stream(char stream[STREAM_BYTES], unsigned shard);
 // What the stream of a shard holds: hr.v1.packet.<shard>.*.*
 void subject_packets(char subject[SUBJECT_BYTES], unsigned shard);
 
+// The same of one tenant, which is a safe token.
+void subject_packets_of(char subject[SUBJECT_BYTES], unsigned shard, const char *tenant);
+
 // tenant: a safe token; packet_id: a UUID in lower case.
 void subject_packet(char subject[SUBJECT_BYTES], const char *tenant, const char *packet_id);
 

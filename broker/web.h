@@ -50,6 +50,10 @@ struct arena *web_arena(struct web_request *request);
 // The last value of a query parameter, decoded. NULL: absent.
 const char *web_query(const struct web_request *request, const char *name);
 
+// All the values of one, in their order.
+void web_query_each(const struct web_request *request, const char *name,
+                    void (*visit)(void *ctx, const char *value), void *ctx);
+
 // Where the request went, encoded, with only the first len bytes of its path: for a redirection.
 const char *web_location(struct web_request *request, size_t len);
 

@@ -43,8 +43,12 @@ static enum rc identify(struct exchange *exchange, const char *text, struct prob
     const struct key *key;
 
     digest_of(digest, text, strlen(text));
+    memcpy(caller->key_digest, digest, DIGEST_BYTES);
     if (is_bootstrap(gateway, digest)) {
-        *caller = (struct caller){gateway->bootstrap_tenant, BOOTSTRAP_ID, ROLE_ADMIN, true};
+        caller->tenant = gateway->bootstrap_tenant;
+        caller->key_id = BOOTSTRAP_ID;
+        caller->role = ROLE_ADMIN;
+        caller->platform = true;
         return RC_OK;
     }
     if (!keys_are_current(gateway->keys))
@@ -62,9 +66,9 @@ static enum rc identify(struct exchange *exchange, const char *text, struct prob
     return RC_OK;
 }
 
-enum rc auth_check(struct exchange *exchange, enum role minimum, struct problem *problem)
+static enum rc check(struct exchange *exchange, const char *text, enum role minimum,
+                     struct problem *problem)
 {
-    const char *text = web_header(exchange->request, "X-API-Key");
     enum rc rc;
 
     if (text == NULL || *text == '\0')
@@ -81,4 +85,29 @@ enum rc auth_check(struct exchange *exchange, enum role minimum, struct problem 
                            auth_role_name(minimum),
                            auth_role_name((enum role)exchange->caller.role));
     return RC_OK;
+}
+
+enum rc auth_check(struct exchange *exchange, enum role minimum, struct problem *problem)
+{
+    return check(exchange, web_header(exchange->request, "X-API-Key"), minimum, problem);
+}
+
+enum rc auth_check_listener(struct exchange *exchange, enum role minimum, struct problem *problem)
+{
+    const char *text = web_header(exchange->request, "X-API-Key");
+
+    return check(exchange, text != NULL ? text : web_query(exchange->request, "api_key"), minimum,
+                 problem);
+}
+
+bool auth_still_holds(const struct exchange *exchange)
+{
+    const struct gateway *gateway = exchange->gateway;
+    const struct caller *caller = &exchange->caller;
+    const struct key *key;
+
+    if (caller->platform || !keys_are_current(gateway->keys))
+        return true;
+    key = keys_find(gateway->keys, caller->key_digest);
+    return key != NULL && !key->revoked && strcmp(key->tenant, caller->tenant) == 0;
 }

@@ -17,6 +17,14 @@ enum role {
 enum rc auth_check(struct exchange *exchange, enum role minimum,
                    struct problem *problem) MUST_CHECK;
 
+// The same for those who cannot send a header, a browser's EventSource and WebSocket: the key may
+// be the query's api_key as well.
+enum rc auth_check_listener(struct exchange *exchange, enum role minimum,
+                            struct problem *problem) MUST_CHECK;
+
+// Is the key that the caller was let in with still good? True while that cannot be known.
+bool auth_still_holds(const struct exchange *exchange);
+
 // "reader", "agent", "writer", "admin"; ROLE_NONE for anything else.
 enum role auth_role(const char *name);
 const char *auth_role_name(enum role role);

@@ -47,6 +47,11 @@ static const struct {
     {&hr__lineage__descriptor,            "omitted",           {.flags = RULE_QUIET}                                  },
     {&hr__lineage__descriptor,            "assembled",         {.flags = RULE_QUIET}                                  },
 
+    {&hr__live_event__descriptor,         "also",              {.flags = RULE_QUIET}                                  },
+    {&hr__live_data__descriptor,          "parent_packet_id",  {.flags = RULE_QUIET}                                  },
+    {&hr__live_data__descriptor,          "hitl_response",     {.flags = RULE_QUIET}                                  },
+    {&hr__listen_query__descriptor,       "since",             {.min = 0, .max = INT64_MAX}                           },
+
     {&hr__source_agent__descriptor,       "id",                {.flags = RULE_REQUIRED}                               },
     {&hr__source_agent__descriptor,       "name",              {.flags = RULE_REQUIRED}                               },
     {&hr__target_agent__descriptor,       "id",                {.flags = RULE_REQUIRED}                               },

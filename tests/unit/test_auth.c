@@ -8,7 +8,8 @@
 #include <criterion/criterion.h>
 #include <string.h>
 
-static const char *sent; // as X-API-Key
+static const char *sent;    // as X-API-Key
+static const char *queried; // as the query's api_key
 static bool current;
 static struct key stored; // under the digest of "stored-key"
 
@@ -16,6 +17,12 @@ const char *web_header(const struct web_request *request, const char *name)
 {
     (void)request;
     return strcmp(name, "X-API-Key") == 0 ? sent : NULL;
+}
+
+const char *web_query(const struct web_request *request, const char *name)
+{
+    (void)request;
+    return strcmp(name, "api_key") == 0 ? queried : NULL;
 }
 
 bool keys_are_current(const struct keys *keys)
@@ -112,6 +119,34 @@ Test(auth, refuses_keys_that_are_missing_wrong_revoked_or_too_long)
     stored.revoked = true;
     assert_refused("stored-key", ROLE_READER, PROBLEM_KEY_REVOKED, "\"API key has been revoked\"");
     cr_assert_eq(problem_status(problem.code), 401);
+}
+
+Test(auth, takes_the_key_of_a_listener_from_the_query)
+{
+    sent = NULL;
+    queried = "stored-key";
+    cr_assert_eq(auth_check_listener(&exchange, ROLE_READER, &problem), RC_OK);
+    cr_assert_str_eq(exchange.caller.tenant, "acme");
+    cr_assert_eq(auth_check(&exchange, ROLE_READER, &problem), RC_REFUSED, "nobody else's");
+    sent = "wrong";
+    cr_assert_eq(auth_check_listener(&exchange, ROLE_READER, &problem), RC_REFUSED,
+                 "the header goes first");
+}
+
+Test(auth, knows_when_a_key_does_not_hold_any_more)
+{
+    cr_assert_eq(ask("stored-key", ROLE_READER), RC_OK);
+    cr_assert(auth_still_holds(&exchange));
+    stored.revoked = true;
+    current = false;
+    cr_assert(auth_still_holds(&exchange), "it cannot be known");
+    current = true;
+    cr_assert_not(auth_still_holds(&exchange));
+    stored.revoked = false;
+    stored.tenant = "other";
+    cr_assert_not(auth_still_holds(&exchange));
+    cr_assert_eq(ask("boot", ROLE_READER), RC_OK);
+    cr_assert(auth_still_holds(&exchange));
 }
 
 Test(auth, trusts_no_key_while_the_bucket_may_have_changed)
