@@ -499,10 +499,11 @@ def test_no_consumer_is_left_behind(loop, rail, tenant, admin):
         async def count():
             return (await js.stream_info("HR_PACKETS_0")).state.consumer_count
 
-        for _ in range(3):
-            await tenant.create()
         async with tenant.sse() as events:
             await events.next()
+            for _ in range(3):
+                await tenant.create()
+            await events.packets(3)
             before = await count()
             for _ in range(20):
                 async with tenant.sse(since=0) as other:
