@@ -82,6 +82,7 @@ struct web_stream {
     // has been handed to the system. The request and its arena are gone afterwards.
     void (*end)(void *ctx, bool whole);
     void *ctx;
+    size_t block; // bytes asked for at a time, at most; it is also what a stream that waits costs
 };
 
 // Begins such an answer; of unknown length, so in chunks. headers and *stream are copied.

@@ -104,7 +104,7 @@ void sockets_leave(struct sockets *sockets, const char *tenant)
     struct holder *holder;
 
     HASH_FIND_STR(sockets->holders, tenant, holder);
-    if (--holder->count > 0)
+    if (holder == NULL || --holder->count > 0)
         return;
     HASH_DEL(sockets->holders, holder);
     free(holder);

@@ -12,6 +12,7 @@
 
 #include <inttypes.h>
 
+#define BLOCK_BYTES 4096     // taken at a time
 #define TEXT_KEPT_BYTES 4096 // of memory that stays with a stream that has nothing to say
 
 struct sse {
@@ -186,7 +187,8 @@ void sse_listen(struct exchange *exchange)
     };
     struct sse *sse = arena_calloc(exchange->arena, 1, sizeof *sse);
     struct listener_config config = {.on_ready = on_ready, .on_tick = on_tick, .ctx = sse};
-    const struct web_stream stream = {.read = on_read, .gone = on_gone, .end = on_end, .ctx = sse};
+    const struct web_stream stream = {
+        .read = on_read, .gone = on_gone, .end = on_end, .ctx = sse, .block = BLOCK_BYTES};
 
     sse->web = exchange->request;
     if (!listen_read(&sse->listening, &config, exchange))

@@ -14,11 +14,9 @@
 static void on_tick(uv_timer_t *timer)
 {
     struct live *live = timer->data;
-    struct tail *tail;
-    struct tail *next;
+    struct tail *unused = NULL; // one at a time is enough
 
-    HASH_ITER(hh, live->tails, tail, next)
-    {
+    for (struct tail *tail = live->tails; tail != NULL; tail = tail->hh.next) {
         struct listener *listener;
         struct listener *other;
 
@@ -28,11 +26,13 @@ static void on_tick(uv_timer_t *timer)
         {
             listener->config.on_tick(listener->config.ctx);
         }
-        if (tail->listeners == NULL && clock_now_ns() - tail->unused_ns > UNUSED_NS) {
-            HASH_DEL(live->tails, tail);
-            tail_free(tail);
-        }
+        if (tail->listeners == NULL && clock_now_ns() - tail->unused_ns > UNUSED_NS)
+            unused = tail;
     }
+    if (unused == NULL)
+        return;
+    HASH_DEL(live->tails, unused);
+    tail_free(unused);
 }
 
 struct live *live_open(struct run *run)
@@ -94,12 +94,8 @@ void live_drain(struct live *live)
 
 void live_cap(struct live *live, uint64_t last)
 {
-    struct tail *tail;
-    struct tail *next;
-
     end_all(live, last + 1, LISTENER_RESET);
-    HASH_ITER(hh, live->tails, tail, next)
-    {
+    for (struct tail *tail = live->tails; tail != NULL; tail = tail->hh.next) {
         if (tail->position > last && tail_is_ready(tail))
             tail_restart(tail, last);
     }
@@ -114,9 +110,8 @@ struct listener *live_listen(struct live *live, const struct listener_config *co
     listener->config = *config;
     listener->tail = tail_find(live, config->tenant);
     DL_APPEND(listener->tail->listeners, listener);
-    if (!tail_is_ready(listener->tail))
-        tail_ask(listener->tail);
-    else if (config->resumes && config->since > listener->tail->position)
+    if (!tail_is_ready(listener->tail) ||
+        (config->resumes && config->since > listener->tail->position))
         tail_ask(listener->tail);
     else
         listener_begin(listener, listener->tail->position);
