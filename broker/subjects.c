@@ -68,6 +68,11 @@ void subject_command(char subject[SUBJECT_BYTES], const char *tenant, const char
     assert(len > 0 && len < SUBJECT_BYTES);
 }
 
+void subject_inbox(char subject[SUBJECT_BYTES], const char *tenant, const char *agent)
+{
+    (void)snprintf(subject, SUBJECT_BYTES, "hr.v1.inbox.%s.%s", tenant, agent);
+}
+
 void subject_audit_head(char subject[SUBJECT_BYTES], const char *tenant)
 {
     int len = snprintf(subject, SUBJECT_BYTES, "hr.v1.audit.head.%s", tenant);

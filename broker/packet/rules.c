@@ -50,6 +50,7 @@ static const struct {
     {&hr__live_event__descriptor,         "also",              {.flags = RULE_QUIET}                                  },
     {&hr__live_data__descriptor,          "parent_packet_id",  {.flags = RULE_QUIET}                                  },
     {&hr__live_data__descriptor,          "hitl_response",     {.flags = RULE_QUIET}                                  },
+    {&hr__follow_packets__descriptor,     "since",             {.min = 0, .max = INT64_MAX}                           },
     {&hr__listen_query__descriptor,       "since",             {.min = 0, .max = INT64_MAX}                           },
 
     {&hr__source_agent__descriptor,       "id",                {.flags = RULE_REQUIRED}                               },
