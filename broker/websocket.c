@@ -202,8 +202,8 @@ static void on_message(wslay_event_context_ptr frames,
 
     (void)frames;
     if (arg->opcode == WSLAY_TEXT_FRAME)
-        socket->config.on_text(socket->config.ctx, arg->msg_length > 0 ? (const char *)arg->msg : "",
-                               arg->msg_length);
+        socket->config.on_text(socket->config.ctx,
+                               arg->msg_length > 0 ? (const char *)arg->msg : "", arg->msg_length);
     else if (arg->opcode == WSLAY_BINARY_FRAME)
         websocket_close(socket, WEBSOCKET_NOT_ACCEPTABLE, "only text is understood");
 }
