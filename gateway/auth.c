@@ -3,6 +3,7 @@
 
 #include "broker/base/digest.h"
 #include "gateway/keys.h"
+#include "gateway/routes.h"
 
 #include <string.h>
 
@@ -66,9 +67,22 @@ static enum rc identify(struct exchange *exchange, const char *text, struct prob
     return RC_OK;
 }
 
-static enum rc check(struct exchange *exchange, const char *text, enum role minimum,
-                     struct problem *problem)
+// Those who cannot send a header, a browser's EventSource and WebSocket, send the key in the query,
+// where the route has such a parameter.
+static const char *key_of(const struct exchange *exchange)
 {
+    const char *text = web_header(exchange->request, "X-API-Key");
+    const struct route *route = exchange->route;
+
+    if (text != NULL || route == NULL || route->query == NULL ||
+        protobuf_c_message_descriptor_get_field_by_name(route->query, "api_key") == NULL)
+        return text;
+    return web_query(exchange->request, "api_key");
+}
+
+enum rc auth_check(struct exchange *exchange, enum role minimum, struct problem *problem)
+{
+    const char *text = key_of(exchange);
     enum rc rc;
 
     if (text == NULL || *text == '\0')
@@ -85,19 +99,6 @@ static enum rc check(struct exchange *exchange, const char *text, enum role mini
                            auth_role_name(minimum),
                            auth_role_name((enum role)exchange->caller.role));
     return RC_OK;
-}
-
-enum rc auth_check(struct exchange *exchange, enum role minimum, struct problem *problem)
-{
-    return check(exchange, web_header(exchange->request, "X-API-Key"), minimum, problem);
-}
-
-enum rc auth_check_listener(struct exchange *exchange, enum role minimum, struct problem *problem)
-{
-    const char *text = web_header(exchange->request, "X-API-Key");
-
-    return check(exchange, text != NULL ? text : web_query(exchange->request, "api_key"), minimum,
-                 problem);
 }
 
 bool auth_still_holds(const struct exchange *exchange)

@@ -3,7 +3,6 @@
 #include "broker/base/id.h"
 #include "broker/base/timestamp.h"
 #include "broker/packet/issues.h"
-#include "gateway/auth.h"
 #include "gateway/http.h"
 
 #include <errno.h>
@@ -78,10 +77,8 @@ bool listen_read(struct listening *listening, struct listener_config *config,
     struct channels *channels = channels_create(0);
     struct uuid id = uuid_new();
     struct problem problem;
-    enum rc rc = auth_check_listener(exchange, ROLE_READER, &problem);
+    enum rc rc = read_channels(exchange, channels, &problem);
 
-    if (rc == RC_OK)
-        rc = read_channels(exchange, channels, &problem);
     if (rc == RC_OK)
         rc = read_place(exchange, config, &problem);
     if (rc != RC_OK) {

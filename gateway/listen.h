@@ -15,7 +15,7 @@ struct listening {
     int64_t pinged_ns;
 };
 
-// Checks the key and reads the query's channels and the place to go on from (query "since", header
+// Reads the query's channels and the place to go on from (query "since", header
 // or query "Last-Event-ID"). False: the exchange has been refused. listen_end must follow.
 bool listen_read(struct listening *listening, struct listener_config *config,
                  struct exchange *exchange);

@@ -3,6 +3,7 @@
 
 #include "broker/base/digest.h"
 #include "gateway/keys.h"
+#include "gateway/routes.h"
 #include "tests/unit/messages.h"
 
 #include <criterion/criterion.h>
@@ -123,14 +124,16 @@ Test(auth, refuses_keys_that_are_missing_wrong_revoked_or_too_long)
 
 Test(auth, takes_the_key_of_a_listener_from_the_query)
 {
-    sent = NULL;
+    static const struct route listens = {.query = &hr__listen_query__descriptor};
+    static const struct route lists = {.query = &hr__list_packets__descriptor};
+
     queried = "stored-key";
-    cr_assert_eq(auth_check_listener(&exchange, ROLE_READER, &problem), RC_OK);
+    exchange.route = &listens;
+    cr_assert_eq(ask(NULL, ROLE_READER), RC_OK);
     cr_assert_str_eq(exchange.caller.tenant, "acme");
-    cr_assert_eq(auth_check(&exchange, ROLE_READER, &problem), RC_REFUSED, "nobody else's");
-    sent = "wrong";
-    cr_assert_eq(auth_check_listener(&exchange, ROLE_READER, &problem), RC_REFUSED,
-                 "the header goes first");
+    cr_assert_eq(ask("wrong", ROLE_READER), RC_REFUSED, "the header goes first");
+    exchange.route = &lists;
+    cr_assert_eq(ask(NULL, ROLE_READER), RC_REFUSED, "nobody else's");
 }
 
 Test(auth, knows_when_a_key_does_not_hold_any_more)
