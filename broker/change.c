@@ -12,6 +12,7 @@
 #include "broker/base/id.h"
 #include "broker/base/log.h"
 #include "broker/base/timestamp.h"
+#include "broker/inbox.h"
 #include "broker/version.h"
 
 #include <assert.h>
@@ -438,6 +439,7 @@ static void on_appended(void *ctx, enum rc rc, uint64_t sequence)
             change->next->packet->claim->has_generation = true;
             change->next->packet->claim->generation = sequence;
         }
+        inbox_tell(change->store, change->spec->tenant, &stored);
         succeed(change, &stored);
         return;
     }

@@ -28,6 +28,11 @@ void subject_packets(char subject[SUBJECT_BYTES], unsigned shard)
     (void)snprintf(subject, SUBJECT_BYTES, "hr.v1.packet.%u.*.*", shard);
 }
 
+void subject_packets_of(char subject[SUBJECT_BYTES], unsigned shard, const char *tenant)
+{
+    (void)snprintf(subject, SUBJECT_BYTES, "hr.v1.packet.%u.%s.*", shard, tenant);
+}
+
 void subject_packet(char subject[SUBJECT_BYTES], const char *tenant, const char *packet_id)
 {
     int len = snprintf(subject, SUBJECT_BYTES, "hr.v1.packet.%u.%s.%s",
@@ -61,6 +66,11 @@ void subject_command(char subject[SUBJECT_BYTES], const char *tenant, const char
         snprintf(subject, SUBJECT_BYTES, COMMAND_PREFIX "%s.%s.%s.%s", tenant, key, noun, verb);
 
     assert(len > 0 && len < SUBJECT_BYTES);
+}
+
+void subject_inbox(char subject[SUBJECT_BYTES], const char *tenant, const char *agent)
+{
+    (void)snprintf(subject, SUBJECT_BYTES, "hr.v1.inbox.%s.%s", tenant, agent);
 }
 
 void subject_audit_head(char subject[SUBJECT_BYTES], const char *tenant)

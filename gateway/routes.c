@@ -7,7 +7,9 @@
 #include "gateway/openapi.h"
 #include "gateway/packets.h"
 #include "gateway/schemas.h"
+#include "gateway/sse.h"
 #include "gateway/system.h"
+#include "gateway/ws.h"
 
 #define PACKETS "/api/v1/packets"
 #define SCHEMAS "/api/v1/schemas"
@@ -101,6 +103,18 @@ const struct route routes[] = {
     {"GET", "/api/v1/system/health", ROLE_ADMIN, numbers_health, "getSystemHealth",
      "Numbers of the rail; of the tenant alone for a key that is not the platform's", 200, NULL,
      NULL, &hr__system_health__descriptor},
+    {"GET", "/events", ROLE_READER, sse_listen, "listenEvents",
+     "Live changes of the tenant as server-sent events; the key may be the query's api_key", 200,
+     &hr__listen_query__descriptor, NULL, NULL},
+    {"GET", "/ws", ROLE_READER, ws_listen, "listenSocket",
+     "Live changes of the tenant over WebSocket; the key may be the query's api_key", 101,
+     &hr__listen_query__descriptor, NULL, NULL},
+    {"GET", "/api/v1/events", ROLE_READER, sse_listen, "listenEventsV1",
+     "Live changes of the tenant as server-sent events; the key may be the query's api_key", 200,
+     &hr__listen_query__descriptor, NULL, NULL},
+    {"GET", "/api/v1/ws", ROLE_READER, ws_listen, "listenSocketV1",
+     "Live changes of the tenant over WebSocket; the key may be the query's api_key", 101,
+     &hr__listen_query__descriptor, NULL, NULL},
     {NULL, NULL, ROLE_NONE, NULL, NULL, NULL, 0, NULL, NULL, NULL},
 };
 // clang-format on

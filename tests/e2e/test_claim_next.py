@@ -53,7 +53,7 @@ def test_highest_priority_first_then_oldest(loop, web, name):
             (await create(web, name, priority), priority)
             for priority in ["low", "normal", "high", "normal", "critical", "high", "low"]
         ]
-        await asyncio.sleep(0.2)
+        await asyncio.sleep(0.6)
         order = ["critical", "high", "normal", "low"]
         expected = [pair[0] for pair in sorted(made, key=lambda pair: order.index(pair[1]))]
         assert [await take(web, name) for _ in made] == expected
@@ -70,7 +70,7 @@ def test_only_what_is_addressed_to_the_agent_unless_it_asks_for_more(loop, web, 
             web, name + "-third", "critical", tags=[tag], claim_policy="addressed"
         )
         anyone = await create(web, "*", "low", tags=[tag])
-        await asyncio.sleep(0.2)
+        await asyncio.sleep(0.6)
         assert await take(web, name, tags=[tag]) == anyone
         assert await take(web, name, tags=[tag]) is None
         assert await take(web, name, tags=[tag], scope="any") == other
@@ -84,7 +84,7 @@ def test_tags_must_all_be_there(loop, web, name):
     async def run():
         both = await create(web, name, tags=["a", "b"])
         one = await create(web, name, "critical", tags=["a"])
-        await asyncio.sleep(0.2)
+        await asyncio.sleep(0.6)
         assert await take(web, name, tags=["b", "a"]) == both
         assert await take(web, name, tags=["c"]) is None
         assert await take(web, name, tags=[]) == one
@@ -170,7 +170,7 @@ def test_waiting_outweighs_priority_in_the_end(make_rail, loop):
             await asyncio.sleep(1.2)
             normal = await create(web, "a", "normal")
             high = await create(web, "a", "high")
-            await asyncio.sleep(0.2)
+            await asyncio.sleep(0.6)
             assert [await take(web, "a") for _ in range(3)] == [high, low, normal]
 
     loop.run(run())

@@ -16,6 +16,7 @@ chain_pb2 = contract.load("chain")
 admin_pb2 = contract.load("admin")
 batch_pb2 = contract.load("batch")
 query_pb2 = contract.load("query")
+live_pb2 = contract.load("live")
 record_pb2 = contract.load("record")
 audit_pb2 = contract.load("audit")
 schema_pb2 = contract.load("schema")
@@ -35,6 +36,7 @@ MESSAGES = {
     "packet.release": (command_pb2.ReleaseClaim, packet_pb2.Packet),
     "packet.decline": (command_pb2.DeclinePacket, packet_pb2.Packet),
     "packet.respond": (command_pb2.RespondPacket, packet_pb2.Packet),
+    "packet.follow": (live_pb2.FollowPackets, live_pb2.Following),
     "packet.list": (command_pb2.ListPackets, command_pb2.PacketPage),
     "packet.batch-create": (batch_pb2.BatchCreate, batch_pb2.BatchCreated),
     "packet.batch-claim": (batch_pb2.BatchClaim, batch_pb2.BatchClaimed),

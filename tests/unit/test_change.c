@@ -1,5 +1,6 @@
 // The change engine against a store in memory, which this file links in the place of the real one.
 #include "broker/change.h"
+#include "broker/inbox.h"
 
 #include "broker/base/id.h"
 #include "broker/packet/check.h"
@@ -164,6 +165,13 @@ static enum rc append_row(const char *packet_id, uint64_t expected, const void *
     row->len = len;
     fake.row_count++;
     return RC_OK;
+}
+
+void inbox_tell(struct store *store, const char *tenant, const struct stored *stored)
+{
+    (void)store;
+    (void)tenant;
+    (void)stored;
 }
 
 void store_append(struct store *store, const struct append *append, store_appended_fn done,
