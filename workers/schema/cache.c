@@ -1,19 +1,20 @@
-// A hash table remembers the order in which its entries came; whoever is used comes anew.
+// A short list that is gone through: comparing some keys is nothing beside checking an instance.
 #include "workers/schema/cache.h"
 
+#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
-#include <uthash.h>
 
 struct entry {
-    UT_hash_handle hh;
+    char *key; // owned; NULL: nothing is here yet
     struct validator *validator;
-    char key[];
+    uint64_t used; // when last, counted in uses of the cache
 };
 
 struct cache {
     struct entry *entries;
     size_t max;
+    uint64_t uses;
 };
 
 struct cache *cache_create(size_t max)
@@ -23,62 +24,65 @@ struct cache *cache_create(size_t max)
     if (cache == NULL)
         abort();
     cache->max = max;
+    cache->entries = calloc(max, sizeof *cache->entries);
+    if (cache->entries == NULL)
+        abort();
     return cache;
-}
-
-static void forget(struct cache *cache, struct entry *entry)
-{
-    HASH_DEL(cache->entries, entry);
-    validator_destroy(entry->validator);
-    free(entry);
 }
 
 void cache_destroy(struct cache *cache)
 {
-    struct entry *entry;
-    struct entry *next;
-
     if (cache == NULL)
         return;
-    entry = cache->entries;
-    HASH_CLEAR(hh, cache->entries); // the table; what was in it is still linked
-    for (; entry != NULL; entry = next) {
-        next = entry->hh.next;
-        validator_destroy(entry->validator);
-        free(entry);
+    for (size_t i = 0; i < cache->max; i++) {
+        free(cache->entries[i].key);
+        validator_destroy(cache->entries[i].validator);
     }
+    free(cache->entries);
     free(cache);
 }
 
-static struct entry *add(struct cache *cache, struct entry *entry)
+// NULL: it is not there.
+static struct entry *find(struct cache *cache, const char *key)
 {
-    HASH_ADD_KEYPTR(hh, cache->entries, entry->key, strlen(entry->key), entry);
-    return entry;
+    for (size_t i = 0; i < cache->max; i++) {
+        if (cache->entries[i].key != NULL && strcmp(cache->entries[i].key, key) == 0)
+            return &cache->entries[i];
+    }
+    return NULL;
+}
+
+static struct entry *find_least_used(struct cache *cache)
+{
+    struct entry *least = &cache->entries[0];
+
+    for (size_t i = 1; i < cache->max; i++) {
+        if (cache->entries[i].used < least->used)
+            least = &cache->entries[i];
+    }
+    return least;
 }
 
 enum rc cache_get(struct cache *cache, const struct validator **validator,
                   struct validator_words *why, const char *key, const void *text, size_t len)
 {
-    struct entry *entry = NULL;
+    struct entry *entry = find(cache, key);
     struct validator *made;
-    enum rc rc;
 
-    HASH_FIND_STR(cache->entries, key, entry);
-    if (entry != NULL) {
-        HASH_DEL(cache->entries, entry);
-        *validator = add(cache, entry)->validator;
-        return RC_OK;
+    if (entry == NULL) {
+        enum rc rc = validator_create(&made, why, text, len);
+
+        if (rc != RC_OK)
+            return rc;
+        entry = find_least_used(cache);
+        free(entry->key);
+        validator_destroy(entry->validator);
+        entry->validator = made;
+        entry->key = strdup(key);
+        if (entry->key == NULL)
+            abort();
     }
-    rc = validator_create(&made, why, text, len);
-    if (rc != RC_OK)
-        return rc;
-    if (HASH_COUNT(cache->entries) >= cache->max)
-        forget(cache, cache->entries); // the one that was not used for longest
-    entry = calloc(1, sizeof *entry + strlen(key) + 1);
-    if (entry == NULL)
-        abort();
-    memcpy(entry->key, key, strlen(key) + 1);
-    entry->validator = made;
-    *validator = add(cache, entry)->validator;
+    entry->used = ++cache->uses;
+    *validator = entry->validator;
     return RC_OK;
 }

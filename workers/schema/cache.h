@@ -6,7 +6,7 @@
 
 struct cache;
 
-// max: how many it keeps.
+// max: how many it keeps, at least 1.
 struct cache *cache_create(size_t max);
 
 // NULL is allowed.

@@ -126,7 +126,6 @@ void registry_close(struct registry *registry)
 {
     if (registry == NULL)
         return;
-    assert(registry->awaited == NULL);
     bucket_close(registry->bucket);
     uv_close((uv_handle_t *)registry->timer, on_closed);
     free(registry);

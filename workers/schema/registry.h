@@ -12,7 +12,7 @@ struct registry;
 
 struct registry *registry_open(struct run *run);
 
-// NULL is allowed. Nothing may wait in it.
+// NULL is allowed. What waits in it is not called any more.
 void registry_close(struct registry *registry);
 
 // All that was in the bucket has been read.
