@@ -33,6 +33,9 @@
 #define STREAM_AUDIT_HEADS "HR_AUDIT_HEADS"
 #define SUBJECT_AUDIT_HEADS "hr.v1.audit.head.*"
 
+#define STREAM_GIVEN "HR_GIVEN"
+#define SUBJECT_GIVEN "hr.v1.given.*.*"
+
 // Headers of requests.
 #define HEADER_CONTENT_TYPE "Content-Type"
 #define HEADER_IDEMPOTENCY_KEY "Idempotency-Key"

@@ -18,6 +18,7 @@
 #include <string.h>
 
 #define STEP_TIMEOUT_MS 3000
+#define GIVEN_DAYS 30
 #define RETRY_MS 200
 #define JS_STREAM_NOT_FOUND "\"err_code\":10059"
 #define JS_NAME_IN_USE "\"err_code\":10058"
@@ -87,6 +88,19 @@ static void heads_config(struct buf *out, const char *stream, int64_t replicas)
                stream, replicas);
 }
 
+// What claim-next has given to a request is kept as long as somebody may ask again.
+static void given_config(struct buf *out, const char *stream, int64_t replicas)
+{
+    buf_printf(out,
+               "{\"name\":\"%s\",\"subjects\":[\"" SUBJECT_GIVEN "\"],"
+               "\"storage\":\"file\",\"num_replicas\":%" PRId64 ",\"retention\":\"limits\","
+               "\"discard\":\"old\",\"max_consumers\":-1,\"max_msgs\":-1,\"max_bytes\":-1,"
+               "\"max_age\":%lld,\"max_msg_size\":-1,\"max_msgs_per_subject\":1,"
+               "\"allow_direct\":true,\"deny_delete\":true,\"deny_purge\":true,"
+               "\"duplicate_window\":100000000}",
+               stream, replicas, GIVEN_DAYS * 86400 * 1000000000LL);
+}
+
 static const struct {
     const char *name;
     void (*config)(struct buf *out, const char *stream, int64_t replicas);
@@ -97,6 +111,7 @@ static const struct {
     {STREAM_TENANTS,     bucket_config,  true },
     {STREAM_SCHEMAS,     bucket_config,  true },
     {STREAM_AUDIT_HEADS, heads_config,   false},
+    {STREAM_GIVEN,       given_config,   false},
 };
 
 #define STREAMS (sizeof streams / sizeof streams[0])

@@ -30,7 +30,7 @@ static const struct user users[NATS_USERS] = {
         {
                        .name = "worker",
                        .secret = "nats.worker",
-                       .publish = {"hr.v1.packet.>", "hr.v1.audit.head.*", "hr.v1.inbox.>",
+                       .publish = {"hr.v1.packet.>", "hr.v1.audit.head.*", "hr.v1.inbox.>", "hr.v1.given.>",
                         "hr.v1.cmd.*.*.audit.wait", "hr.v1.cmd.*.*.packet.version",
                         "hr.v1.cmd.*.*.schema.check", "$KV.HR_SCHEMAS.*.*", "_INBOX.>",
                         "$JS.API.INFO", "$JS.API.STREAM.INFO.*", "$JS.API.STREAM.CREATE.*",
