@@ -109,6 +109,14 @@ Test(validator, refuses_what_it_cannot_honour_and_names_it)
     }
 }
 
+Test(validator, refuses_an_id_below_the_top)
+{
+    refuses("{\"properties\":{\"a\":{\"$id\":\"b\",\"$ref\":\"#/$defs/a\"}},\"$defs\":{\"a\":{}}}",
+            "'$id'", "/properties/a");
+    refuses("{\"items\":{\"$id\":\"b\"}}", "'$id'", "/items");
+    make("{\"$id\":\"https://example.org/a\",\"$ref\":\"#/$defs/a\",\"$defs\":{\"a\":{}}}");
+}
+
 Test(validator, refuses_references_that_lead_back_to_themselves)
 {
     refuses("{\"$ref\":\"#\"}", "back to itself", "");

@@ -248,7 +248,9 @@ class Flattening
         if (draft_ == DRAFT_07)
             return true;
         for (const auto &member : schema.items()) {
-            if (member.key() != "$ref" && find_keyword(member.key()) != nullptr)
+            // An $id is no matter of what is valid, but it would change what the $ref refers to.
+            if (member.key() == "$id" ||
+                (member.key() != "$ref" && find_keyword(member.key()) != nullptr))
                 return false;
         }
         return true;
