@@ -4,12 +4,14 @@
 //   - what would silently not be honoured is refused by its name;
 //   - references are resolved; the library meets only those that are made here.
 // Invariants:
-//   1. Schemas are visited in the order in which the library's parser will visit them, and no
-//   deeper
-//      than DEPTH_MAX: it calls itself for each, and its stack must hold.
+//   1. Schemas are visited in the order of the library's parser, and no deeper than DEPTH_MAX: it
+//      calls itself for each, and its stack must hold.
 //   2. No schema is applied to an instance because it is applied to that same instance already;
 //      otherwise the validation would not end.
 #include "workers/schema/flatten.hpp"
+
+#include "workers/schema/keywords.hpp"
+#include "workers/schema/values.hpp"
 
 #include <cctype>
 #include <cmath>
@@ -27,106 +29,7 @@ constexpr size_t PATTERNS_MAX = 32; // each has memory of its own
 constexpr size_t PLACE_BYTES = 200;
 constexpr double EXACT = 9223372036854775808.0; // 2^63
 
-enum Draft {
-    DRAFT_07,
-    DRAFT_2020,
-};
-
-const char *const draft_names[] = {"draft-07", "2020-12"};
-
-enum {
-    IN_07 = 1 << DRAFT_07,
-    IN_2020 = 1 << DRAFT_2020,
-};
-
-// Keywords that the specification has, and the drafts in which they are honoured. What is not in
-// here is an annotation: it says nothing about what is valid.
-struct Keyword {
-    const char *name;
-    unsigned drafts;
-    const char *instead; // what to write; NULL: nothing
-};
-
-const Keyword keywords[] = {
-    {"$anchor",               0,               nullptr                                },
-    {"$dynamicAnchor",        0,               nullptr                                },
-    {"$dynamicRef",           0,               nullptr                                },
-    {"$recursiveAnchor",      0,               nullptr                                },
-    {"$recursiveRef",         0,               nullptr                                },
-    {"$vocabulary",           0,               nullptr                                },
-    {"additionalItems",       IN_07,           "items beside prefixItems"             },
-    {"dependencies",          IN_07,           "dependentRequired or dependentSchemas"},
-    {"dependentRequired",     IN_2020,         "dependencies"                         },
-    {"dependentSchemas",      IN_2020,         "dependencies"                         },
-    {"divisibleBy",           0,               "multipleOf"                           },
-    {"extends",               0,               "allOf"                                },
-    {"disallow",              0,               "not"                                  },
-    {"id",                    0,               "$id"                                  },
-    {"maxContains",           0,               nullptr                                },
-    {"minContains",           0,               nullptr                                },
-    {"prefixItems",           IN_2020,         "an array of items"                    },
-    {"unevaluatedItems",      0,               nullptr                                },
-    {"unevaluatedProperties", 0,               nullptr                                },
-    {"$ref",                  IN_07 | IN_2020, nullptr                                },
-    {"additionalProperties",  IN_07 | IN_2020, nullptr                                },
-    {"allOf",                 IN_07 | IN_2020, nullptr                                },
-    {"anyOf",                 IN_07 | IN_2020, nullptr                                },
-    {"const",                 IN_07 | IN_2020, nullptr                                },
-    {"contains",              IN_07 | IN_2020, nullptr                                },
-    {"else",                  IN_07 | IN_2020, nullptr                                },
-    {"enum",                  IN_07 | IN_2020, nullptr                                },
-    {"exclusiveMaximum",      IN_07 | IN_2020, nullptr                                },
-    {"exclusiveMinimum",      IN_07 | IN_2020, nullptr                                },
-    {"if",                    IN_07 | IN_2020, nullptr                                },
-    {"items",                 IN_07 | IN_2020, nullptr                                },
-    {"maxItems",              IN_07 | IN_2020, nullptr                                },
-    {"maxLength",             IN_07 | IN_2020, nullptr                                },
-    {"maxProperties",         IN_07 | IN_2020, nullptr                                },
-    {"maximum",               IN_07 | IN_2020, nullptr                                },
-    {"minItems",              IN_07 | IN_2020, nullptr                                },
-    {"minLength",             IN_07 | IN_2020, nullptr                                },
-    {"minProperties",         IN_07 | IN_2020, nullptr                                },
-    {"minimum",               IN_07 | IN_2020, nullptr                                },
-    {"multipleOf",            IN_07 | IN_2020, nullptr                                },
-    {"not",                   IN_07 | IN_2020, nullptr                                },
-    {"oneOf",                 IN_07 | IN_2020, nullptr                                },
-    {"pattern",               IN_07 | IN_2020, nullptr                                },
-    {"patternProperties",     IN_07 | IN_2020, nullptr                                },
-    {"properties",            IN_07 | IN_2020, nullptr                                },
-    {"propertyNames",         IN_07 | IN_2020, nullptr                                },
-    {"required",              IN_07 | IN_2020, nullptr                                },
-    {"then",                  IN_07 | IN_2020, nullptr                                },
-    {"type",                  IN_07 | IN_2020, nullptr                                },
-    {"uniqueItems",           IN_07 | IN_2020, nullptr                                },
-};
-
-const char *const counts[] = {"maxItems", "maxLength", "maxProperties",
-                              "minItems", "minLength", "minProperties"};
-const char *const bounds[] = {"exclusiveMaximum", "exclusiveMinimum", "maximum", "minimum"};
 const char *const texts[] = {"title", "description", "$comment", "format"};
-
-const Keyword *find_keyword(const std::string &name)
-{
-    for (const Keyword &keyword : keywords) {
-        if (name == keyword.name)
-            return &keyword;
-    }
-    return nullptr;
-}
-
-// Of comparing something with a value.
-size_t weight_of(const json &value)
-{
-    size_t weight = 1;
-
-    if (value.is_string())
-        weight += value.get_ref<const std::string &>().size() / 64;
-    if (value.is_structured()) {
-        for (const json &part : value)
-            weight += weight_of(part);
-    }
-    return weight;
-}
 
 class Flattening
 {
@@ -183,6 +86,16 @@ class Flattening
         if (place.size() > PLACE_BYTES)
             place.resize(PLACE_BYTES);
         throw Refusal(why, place);
+    }
+
+    // Refusals of what does not know where it is.
+    template <typename Job> void placed(Job job) const
+    {
+        try {
+            job();
+        } catch (const Refusal &refusal) {
+            refuse(refusal.what());
+        }
     }
 
     Draft draft_of(const json &root) const
@@ -250,7 +163,7 @@ class Flattening
         for (const auto &member : schema.items()) {
             // An $id is no matter of what is valid, but it would change what the $ref refers to.
             if (member.key() == "$id" ||
-                (member.key() != "$ref" && find_keyword(member.key()) != nullptr))
+                (member.key() != "$ref" && keyword_find(member.key()) != nullptr))
                 return false;
         }
         return true;
@@ -325,14 +238,12 @@ class Flattening
             return schema;
         if (!schema.is_object())
             refuse("a schema should be an object or a boolean");
-        weight_ = 1;
         check_keywords(schema);
         json made = json::object();
+        size_t weight = 0;
 
-        // These only copy; they must be done before weight_ is another schema's.
-        copy_values(schema, &made);
-        size_t weight = weight_;
-
+        placed([&] { weight = values_copy(schema, &made); });
+        copy_pattern(schema, &made);
         convert_combinations(schema, id, &made);
         convert_arrays(schema, &made);
         convert_conditions(schema, id, &made);
@@ -346,7 +257,7 @@ class Flattening
     {
         for (const auto &member : schema.items()) {
             Step step(path_, member.key());
-            const Keyword *keyword = find_keyword(member.key());
+            const Keyword *keyword = keyword_find(member.key());
 
             if (member.key().find('\0') != std::string::npos)
                 refuse("U+0000 in a name is not supported");
@@ -363,121 +274,7 @@ class Flattening
             refuse("'$id' is supported only at the top of the schema");
     }
 
-    // --- keywords without schemas in them -------------------------------------------------------
-
-    void copy_values(const json &schema, json *made)
-    {
-        for (const char *name : counts) {
-            if (!schema.contains(name))
-                continue;
-            const json &value = schema[name];
-            if (!value.is_number_integer() || value.get<int64_t>() < 0)
-                refuse(std::string(name) + " should be a whole number that is not negative");
-            (*made)[name] = value;
-        }
-        for (const char *name : bounds) {
-            if (!schema.contains(name))
-                continue;
-            if (!schema[name].is_number())
-                refuse(std::string(name) + " should be a number");
-            (*made)[name] = schema[name];
-        }
-        copy_multiple(schema, made);
-        copy_type(schema, made);
-        copy_required(schema, made);
-        copy_choices(schema, made);
-        copy_pattern(schema, made);
-        weigh_dependencies(schema);
-        if (schema.contains("uniqueItems")) {
-            if (!schema["uniqueItems"].is_boolean())
-                refuse("uniqueItems should be a boolean");
-            (*made)["uniqueItems"] = schema["uniqueItems"];
-        }
-    }
-
-    void weigh_dependencies(const json &schema)
-    {
-        for (const char *name : {"dependencies", "dependentRequired", "dependentSchemas"}) {
-            if (!schema.contains(name))
-                continue;
-            for (const json &names : schema[name])
-                weight_ += 1 + (names.is_array() ? names.size() : 0);
-        }
-    }
-
-    void copy_multiple(const json &schema, json *made) const
-    {
-        if (!schema.contains("multipleOf"))
-            return;
-        const json &value = schema["multipleOf"];
-
-        if (!value.is_number() || value.get<double>() <= 0)
-            refuse("multipleOf should be a number greater than 0");
-        (*made)["multipleOf"] = value;
-    }
-
-    void copy_type(const json &schema, json *made) const
-    {
-        static const std::set<std::string> known = {"array",  "boolean", "integer", "null",
-                                                    "number", "object",  "string"};
-
-        if (!schema.contains("type"))
-            return;
-        const json &type = schema["type"];
-        const json list = type.is_array() ? type : json::array({type});
-
-        if (list.empty())
-            refuse("type should name at least one type");
-        for (const json &name : list) {
-            if (!name.is_string() || known.count(name.get<std::string>()) == 0)
-                refuse("type should be one or a list of array, boolean, integer, null, number, "
-                       "object, string");
-        }
-        check_unique(list, "type");
-        (*made)["type"] = list;
-    }
-
-    void check_unique(const json &list, const char *name) const
-    {
-        if (std::set<json>(list.begin(), list.end()).size() != list.size())
-            refuse(std::string(name) + " should not name anything twice");
-    }
-
-    void check_names(const json &list, const char *what) const
-    {
-        if (!list.is_array())
-            refuse(std::string(what) + " should be a list of names");
-        for (const json &name : list) {
-            if (!name.is_string())
-                refuse(std::string(what) + " should be a list of names");
-            if (name.get_ref<const std::string &>().find('\0') != std::string::npos)
-                refuse("U+0000 in a name is not supported");
-        }
-        check_unique(list, what);
-    }
-
-    void copy_required(const json &schema, json *made)
-    {
-        if (!schema.contains("required"))
-            return;
-        check_names(schema["required"], "required");
-        weight_ += schema["required"].size();
-        (*made)["required"] = schema["required"];
-    }
-
-    void copy_choices(const json &schema, json *made)
-    {
-        if (schema.contains("enum")) {
-            if (!schema["enum"].is_array() || schema["enum"].empty())
-                refuse("enum should be a list of at least one value");
-            weight_ += weight_of(schema["enum"]);
-            (*made)["enum"] = schema["enum"];
-        }
-        if (schema.contains("const")) {
-            weight_ += weight_of(schema["const"]);
-            (*made)["const"] = schema["const"];
-        }
-    }
+    // --- patterns -------------------------------------------------------------------------------
 
     void copy_pattern(const json &schema, json *made)
     {
@@ -547,7 +344,7 @@ class Flattening
                        "supported; use allOf");
             if (member.value().is_array() && name != "dependentSchemas") {
                 Step into(path_, property);
-                check_names(member.value(), "a dependency");
+                placed([&] { values_check_names(member.value(), "a dependency"); });
                 (*made)["dependencies"][property] = member.value();
             } else if (name == "dependentRequired") {
                 refuse("a dependency should be a list of names");
@@ -706,7 +503,6 @@ class Flattening
     Flat flat_;
     Path path_;
     size_t depth_ = 0;
-    size_t weight_ = 1;
     std::unordered_map<const json *, size_t> ids_;
     std::vector<std::vector<size_t>> beside_; // by id: schemas for the same instance
     std::vector<std::pair<const json *, Path>> left_over_;
