@@ -45,7 +45,6 @@ struct change {
     struct uuid past_event_id;
     unsigned races;
     unsigned repeats;
-    bool replaces;     // see struct append
     bool maybe_stored; // an append was sent whose outcome is unknown
     bool checked;      // spec->check has been asked, and said yes
 };
@@ -307,7 +306,6 @@ static void decide(struct change *change)
         refuse_with(change, PROBLEM_TOO_LARGE, "The packet would be too large");
         return;
     }
-    change->replaces = decision.replaces;
     change->repeats = 0;
     append(change);
 }
@@ -474,7 +472,6 @@ static void append(struct change *change)
         .tenant = change->spec->tenant,
         .packet_id = change->packet_id,
         .expected = change->current.sequence,
-        .replaces = change->replaces,
         .data = change->bytes.data,
         .len = change->bytes.len,
     };

@@ -208,94 +208,35 @@ static void on_appended(void *ctx, enum rc rc, struct msg *reply)
     append.done(append.ctx, rc, sequence);
 }
 
-// headers: the condition is added to them, so there must be room for one more.
-static void append_to(struct store *store, const char *subject, struct header *headers,
-                      size_t count, uint64_t expected, Text data, struct waiting waiting)
-{
-    char condition[24];
-    struct waiting *kept = malloc(sizeof *kept);
-    const struct request request = {.subject = subject,
-                                    .lane = "append",
-                                    .inbox = store->inbox,
-                                    .headers = headers,
-                                    .header_count = count + 1,
-                                    .data = data.data,
-                                    .len = data.len,
-                                    .timeout_ms = APPEND_TIMEOUT_MS,
-                                    .done = on_appended,
-                                    .ctx = kept};
-
-    if (kept == NULL)
-        abort();
-    *kept = waiting;
-    (void)snprintf(condition, sizeof condition, "%" PRIu64, expected);
-    headers[count] = (struct header){"Nats-Expected-Last-Subject-Sequence", condition};
-    request_send(store->requests, &request);
-}
-
 void store_append(struct store *store, const struct append *append, store_appended_fn done,
                   void *ctx)
 {
     char subject[SUBJECT_BYTES];
-    struct header headers[3];
-    size_t count = 0;
+    char condition[24];
+    struct waiting *waiting = malloc(sizeof *waiting);
+    struct header headers[2] = {
+        {"Nats-Expected-Last-Subject-Sequence", condition}
+    };
+    size_t count = 1;
 
-    if (append->replaces)
-        headers[count++] = (struct header){"Nats-Rollup", "sub"};
     if (append->restored)
         headers[count++] = (struct header){HEADER_RESTORED, "true"};
-    subject_packet(subject, append->tenant, append->packet_id);
-    append_to(store, subject, headers, count, append->expected,
-              (Text){append->len, (uint8_t *)(uintptr_t)append->data}, (struct waiting){done, ctx});
-}
-
-void store_put_first(struct store *store, const char *subject, const void *data, size_t len,
-                     store_appended_fn done, void *ctx)
-{
-    struct header condition[1];
-
-    append_to(store, subject, condition, 0, 0, (Text){len, (uint8_t *)(uintptr_t)data},
-              (struct waiting){done, ctx});
-}
-
-// --- any subject ---------------------------------------------------------------------------------
-
-struct finding {
-    store_found_fn done;
-    void *ctx;
-};
-
-static void on_found(void *ctx, enum rc rc, struct msg *reply)
-{
-    struct finding finding = *(struct finding *)ctx;
-
-    free(ctx);
-    if (rc == RC_OK && msg_status(reply) == 404) {
-        rc = RC_NOT_FOUND;
-    } else if (rc == RC_OK && msg_status(reply) != 0) {
-        log_error("store.find", "status=%d", msg_status(reply));
-        rc = RC_IO;
-    }
-    finding.done(finding.ctx, rc, rc == RC_OK ? reply : NULL);
-}
-
-void store_find_last(struct store *store, const char *stream, const char *subject,
-                     store_found_fn done, void *ctx)
-{
-    struct finding *finding = malloc(sizeof *finding);
-    char asked[SUBJECT_BYTES + STREAM_BYTES + 32];
-    const struct request request = {.subject = asked,
-                                    .lane = "get",
+    const struct request request = {.subject = subject,
+                                    .lane = "append",
                                     .inbox = store->inbox,
-                                    .data = "",
-                                    .timeout_ms = LOAD_TIMEOUT_MS,
-                                    .done = on_found,
-                                    .ctx = finding};
+                                    .headers = headers,
+                                    .header_count = count,
+                                    .data = append->data,
+                                    .len = append->len,
+                                    .timeout_ms = APPEND_TIMEOUT_MS,
+                                    .done = on_appended,
+                                    .ctx = waiting};
 
-    if (finding == NULL)
+    if (waiting == NULL)
         abort();
-    *finding = (struct finding){done, ctx};
-    (void)snprintf(asked, sizeof asked, "$JS.API.DIRECT.GET.%s.%s", stream, subject);
+    *waiting = (struct waiting){done, ctx};
+    subject_packet(subject, append->tenant, append->packet_id);
+    (void)snprintf(condition, sizeof condition, "%" PRIu64, append->expected);
     request_send(store->requests, &request);
 }
 

@@ -49,7 +49,6 @@ struct append {
     const char *tenant;
     const char *packet_id;
     uint64_t expected; // sequence of the packet's last record; 0: the packet must not exist
-    bool replaces;     // the packet's earlier records leave the stream
     bool restored;     // it was stored before, in an earlier life of the stream
     const void *data;
     size_t len;
@@ -57,18 +56,6 @@ struct append {
 
 void store_append(struct store *store, const struct append *append, store_appended_fn done,
                   void *ctx);
-
-// Appends to any subject of ours, if nothing is there yet. As store_append.
-void store_put_first(struct store *store, const char *subject, const void *data, size_t len,
-                     store_appended_fn done, void *ctx);
-
-// Loop thread, exactly once. msg: borrowed for the length of the call, NULL unless rc is RC_OK.
-typedef void (*store_found_fn)(void *ctx, enum rc rc, struct msg *msg);
-
-// The last message of any subject of a stream. RC_NOT_FOUND: there is none. RC_IO: the answer is
-// not understood; logged. RC_TIMEOUT, RC_UNAVAILABLE: NATS does not answer.
-void store_find_last(struct store *store, const char *stream, const char *subject,
-                     store_found_fn done, void *ctx);
 
 // Asks for the last sequence of a shard's stream; 0 when it is empty. RC_TIMEOUT, RC_UNAVAILABLE:
 // NATS does not answer. RC_IO: the answer is not understood; logged.

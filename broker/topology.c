@@ -55,7 +55,7 @@ static void packets_config(struct buf *out, const char *stream, int64_t replicas
                "\"storage\":\"file\",\"num_replicas\":%" PRId64 ",\"retention\":\"limits\","
                "\"discard\":\"new\",\"max_consumers\":-1,\"max_msgs\":-1,\"max_bytes\":-1,"
                "\"max_age\":0,\"max_msg_size\":-1,\"max_msgs_per_subject\":100000,"
-               "\"allow_direct\":true,\"allow_rollup_hdrs\":true,\"deny_delete\":true,"
+               "\"allow_direct\":true,\"allow_rollup_hdrs\":false,\"deny_delete\":false,"
                "\"duplicate_window\":100000000,"
                "\"republish\":{\"src\":\"hr.v1.packet.0.*.*\","
                "\"dest\":\"hr.v1.event.{{wildcard(1)}}.{{wildcard(2)}}\"}}",
@@ -104,14 +104,13 @@ static void given_config(struct buf *out, const char *stream, int64_t replicas)
 static const struct {
     const char *name;
     void (*config)(struct buf *out, const char *stream, int64_t replicas);
-    bool rolls_up; // one message may take the place of all of its subject
 } streams[] = {
-    {"HR_PACKETS_0",     packets_config, true },
-    {STREAM_KEYS,        bucket_config,  true },
-    {STREAM_TENANTS,     bucket_config,  true },
-    {STREAM_SCHEMAS,     bucket_config,  true },
-    {STREAM_AUDIT_HEADS, heads_config,   false},
-    {STREAM_GIVEN,       given_config,   false},
+    {"HR_PACKETS_0",     packets_config},
+    {STREAM_KEYS,        bucket_config },
+    {STREAM_TENANTS,     bucket_config },
+    {STREAM_SCHEMAS,     bucket_config },
+    {STREAM_AUDIT_HEADS, heads_config  },
+    {STREAM_GIVEN,       given_config  },
 };
 
 #define STREAMS (sizeof streams / sizeof streams[0])
@@ -205,11 +204,11 @@ static void on_info(struct ensure *ensure, const char *answer)
     } else if (answer_has(answer, "\"cluster\":") && !ensure->has_level) {
         refuse_server(ensure);
     } else {
-        // Changing a stream takes rights that no worker should have.
-        if (streams[ensure->stream].rolls_up && !answer_has(answer, "\"allow_rollup_hdrs\":true"))
-            log_warn("topology.no_rollup",
-                     "stream=%s reason=\"made by an earlier version: finished packets cannot leave "
-                     "it until an administrator sets allow_rollup_hdrs\"",
+        if (streams[ensure->stream].config == packets_config &&
+            answer_has(answer, "\"deny_delete\":true"))
+            log_warn("topology.no_delete",
+                     "stream=%s reason=\"made by an earlier version: what is archived keeps its "
+                     "room there\"",
                      streams[ensure->stream].name);
         next_stream(ensure);
     }

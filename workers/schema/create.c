@@ -7,7 +7,6 @@
 #include "broker/base/digest.h"
 #include "broker/packet/issues.h"
 #include "broker/packet/members.h"
-#include "broker/subjects.h"
 #include "workers/schema/validator.h"
 
 #include <inttypes.h>
@@ -174,11 +173,8 @@ static void on_put(void *ctx, enum rc rc, uint64_t sequence)
 
 static void put(struct making *making)
 {
-    char subject[SUBJECT_BYTES];
-
-    subject_schema(subject, making->command->tenant, making->id);
-    store_put_first(registry_store(making->registry), subject, making->bytes.data,
-                    making->bytes.len, on_put, making);
+    registry_put(making->registry, making->command->tenant, making->id, making->bytes, on_put,
+                 making);
 }
 
 // --- the command ---------------------------------------------------------------------------------

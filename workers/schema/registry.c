@@ -136,9 +136,14 @@ bool registry_is_current(const struct registry *registry)
     return bucket_is_current(registry->bucket);
 }
 
-struct store *registry_store(const struct registry *registry)
+void registry_put(struct registry *registry, const char *tenant, const char *id, Text value,
+                  entry_put_fn done, void *ctx)
 {
-    return run_store(registry->run);
+    char subject[SUBJECT_BYTES];
+    const struct entry_put put = {.subject = subject, .data = value.data, .len = value.len};
+
+    subject_schema(subject, tenant, id);
+    entry_put(run_requests(registry->run), run_name(registry->run), &put, done, ctx);
 }
 
 void registry_key(char key[SCHEMA_KEY_BYTES], const char *tenant, const char *id)
@@ -217,13 +222,12 @@ struct finding {
     void *ctx;
 };
 
-static void on_found(void *ctx, enum rc rc, struct msg *msg)
+static void on_found(void *ctx, enum rc rc, struct msg *msg, uint64_t sequence)
 {
     struct finding *finding = ctx;
     ProtobufCMessage *message = NULL;
 
-    if (rc == RC_OK && msg_header(msg, "KV-Operation") != NULL)
-        rc = RC_NOT_FOUND; // an operator has deleted it
+    (void)sequence;
     if (rc == RC_OK && wire_unpack(&message, finding->arena, &hr__schema__descriptor, msg_data(msg),
                                    msg_len(msg)) != RC_OK) {
         log_error("schema.unreadable", "key=%s", finding->key);
@@ -252,5 +256,6 @@ void registry_find(struct registry *registry, const char *tenant, Text id, struc
     finding = arena_alloc(arena, sizeof *finding);
     *finding = (struct finding){arena, key, done, ctx};
     subject_schema(subject, tenant, key + strlen(tenant) + 1);
-    store_find_last(registry_store(registry), STREAM_SCHEMAS, subject, on_found, finding);
+    entry_get(run_requests(registry->run), run_name(registry->run), STREAM_SCHEMAS, subject,
+              on_found, finding);
 }

@@ -4,6 +4,7 @@
 
 #include "broker/base/id.h"
 #include "broker/bucket.h"
+#include "broker/entry.h"
 #include "broker/service.h"
 
 #define SCHEMA_KEY_BYTES (TOKEN_MAX + 1 + UUID_TEXT_BYTES)
@@ -17,8 +18,6 @@ void registry_close(struct registry *registry);
 
 // All that was in the bucket has been read.
 bool registry_is_current(const struct registry *registry);
-
-struct store *registry_store(const struct registry *registry);
 
 // "<tenant>.<schema_id>". id: a UUID in lower case.
 void registry_key(char key[SCHEMA_KEY_BYTES], const char *tenant, const char *id);
@@ -39,6 +38,10 @@ typedef void (*registry_found_fn)(void *ctx, enum rc rc, const char *key, const 
 // too.
 void registry_find(struct registry *registry, const char *tenant, Text id, struct arena *arena,
                    registry_found_fn done, void *ctx);
+
+// Stores a schema, if there is none under its id. value: a packed Schema. done: see entry_put.
+void registry_put(struct registry *registry, const char *tenant, const char *id, Text value,
+                  entry_put_fn done, void *ctx);
 
 // Calls done once the key is known here, so that whoever is told of a schema finds it in the next
 // list; or after SEEN_WAIT_MS, should the bucket not come. key: lives until then.
