@@ -473,7 +473,7 @@ def test_a_killed_worker_loses_nothing(make_rail):
         stored = answer.status_code == 201
         assert client.post(PACKETS, json=body()).status_code == 201  # needs no schema worker
         rail.await_restart("hr-worker-schema-1", pid)
-        wait_until(lambda: client.get("/ready").status_code == 200, 30, "ready again")
+        wait_until(lambda: client.get(SCHEMAS).status_code == 200, 30, "it knows them again")
         page = client.get(SCHEMAS, params={"limit": 200}).json()
         assert page["schemas"] == made[::-1]
         assert client.get(PACKETS).json()["total"] == total + 1 + stored
@@ -535,6 +535,13 @@ def test_registrations_survive_kills(make_rail):
 
         done = asyncio.run(run())
         assert len(done) == 120
+
+        def all_know():  # whichever copy answers; one that has just started says 503
+            answers = [client.get(SCHEMAS) for _ in range(8)]
+            assert all(a.status_code in (200, 503) for a in answers)
+            return all(a.status_code == 200 and a.json()["total"] == 120 for a in answers)
+
+        wait_until(all_know, 20, "both copies know all")
         page = {}
         for offset in (0, 100):
             found = client.get(SCHEMAS, params={"limit": 100, "offset": offset}).json()
