@@ -46,6 +46,7 @@ struct change {
     unsigned races;
     unsigned repeats;
     bool maybe_stored; // an append was sent whose outcome is unknown
+    bool checked;      // spec->check has been asked, and said yes
 };
 
 static void load(struct change *change);
@@ -309,6 +310,25 @@ static void decide(struct change *change)
     append(change);
 }
 
+static void on_checked(void *ctx, const struct problem *problem)
+{
+    struct change *change = ctx;
+
+    change->checked = true;
+    if (problem != NULL)
+        refuse(change, problem);
+    else
+        decide(change);
+}
+
+static void check(struct change *change)
+{
+    if (change->checked || change->spec->check == NULL)
+        decide(change);
+    else
+        change->spec->check(change->spec, change->store, change->arena, on_checked, change);
+}
+
 // --- answering a repeat --------------------------------------------------------------------------
 
 static void on_past_version(void *ctx, enum rc rc, Hr__Packet *packet)
@@ -396,7 +416,7 @@ static void on_loaded(void *ctx, enum rc rc, const struct stored *stored)
         return;
     }
     change->maybe_stored = false; // loaded after the append, and it is not there
-    decide(change);
+    check(change);
 }
 
 static void load(struct change *change)
@@ -476,7 +496,7 @@ void change_run(struct store *store, const struct change_spec *spec, struct aren
         if (spec->look_first && spec->idempotency_key != NULL)
             load(change);
         else
-            decide(change); // most creates are new: append, and look only when that is refused
+            check(change); // most creates are new: append, and look only when that is refused
     } else {
         memcpy(change->packet_id, spec->packet_id, sizeof change->packet_id - 1);
         load(change);

@@ -80,6 +80,13 @@ void subject_audit_head(char subject[SUBJECT_BYTES], const char *tenant)
     assert(len > 0 && len < SUBJECT_BYTES);
 }
 
+void subject_schema(char subject[SUBJECT_BYTES], const char *tenant, const char *schema_id)
+{
+    int len = snprintf(subject, SUBJECT_BYTES, "$KV." BUCKET_SCHEMAS ".%s.%s", tenant, schema_id);
+
+    assert(len > 0 && len < SUBJECT_BYTES);
+}
+
 enum rc subject_parse_command(struct subject_parts *parts, const char *subject)
 {
     const char **tokens[] = {&parts->tenant, &parts->key, &parts->noun, &parts->verb};

@@ -93,6 +93,9 @@ void subject_inbox(char subject[SUBJECT_BYTES], const char *tenant, const char *
 // tenant: a safe token.
 void subject_audit_head(char subject[SUBJECT_BYTES], const char *tenant);
 
+// tenant: a safe token; schema_id: a UUID in lower case.
+void subject_schema(char subject[SUBJECT_BYTES], const char *tenant, const char *schema_id);
+
 // The parts of a command subject. They point into a copy in parts->text.
 struct subject_parts {
     char text[SUBJECT_BYTES];

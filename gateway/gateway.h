@@ -55,7 +55,7 @@ struct exchange {
     const char *id;            // X-Request-Id
     struct caller caller;      // of a route that needs one
     const char *about;         // tenant that commands are about, if not the caller's; NULL: it is
-    const char *packet_id;     // from the path, normalised; NULL: the route has none
+    const char *packet_id;     // from the path, of a packet: normalised; NULL: the route has none
     int64_t start_ns;
     int64_t patience_ms; // how much longer than usual its command may take; 0 unless a handler says
 };

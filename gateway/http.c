@@ -306,7 +306,7 @@ void http_on_request(void *ctx, struct web_request *request)
         http_refuse(exchange, &problem);
         return;
     }
-    if (exchange->packet_id != NULL && !check_packet_id(exchange))
+    if (strstr(route->path, "{id}") != NULL && !check_packet_id(exchange))
         return;
     route->handle(exchange);
 }

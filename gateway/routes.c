@@ -6,11 +6,13 @@
 #include "gateway/numbers.h"
 #include "gateway/openapi.h"
 #include "gateway/packets.h"
+#include "gateway/schemas.h"
 #include "gateway/sse.h"
 #include "gateway/system.h"
 #include "gateway/ws.h"
 
 #define PACKETS "/api/v1/packets"
+#define SCHEMAS "/api/v1/schemas"
 
 // A row is read as a row.
 // clang-format off
@@ -82,6 +84,14 @@ const struct route routes[] = {
     {"GET", PACKETS "/{id}/context", ROLE_READER, packets_context, "getPacketContext",
      "What one ancestor holds itself, as the packet took it over", 200,
      &hr__get_context__descriptor, NULL, &hr__own_part__descriptor},
+    {"GET", SCHEMAS, ROLE_WRITER, schemas_list, "listSchemas",
+     "List JSON Schemas, newest first", 200, &hr__list_schemas__descriptor, NULL,
+     &hr__schema_page__descriptor},
+    {"POST", SCHEMAS, ROLE_WRITER, schemas_create, "createSchema",
+     "Register a JSON Schema for the contexts of packets", 201, NULL,
+     &hr__create_schema__descriptor, &hr__schema__descriptor},
+    {"GET", SCHEMAS "/{schema_id}", ROLE_WRITER, schemas_get, "getSchema",
+     "Read a JSON Schema", 200, NULL, NULL, &hr__schema__descriptor},
     {"GET", "/api/v1/audit", ROLE_READER, audit_list, "listAudit",
      "What happened in the tenant, newest first", 200, &hr__list_audit__descriptor, NULL,
      &hr__audit_page__descriptor},
@@ -109,7 +119,7 @@ const struct route routes[] = {
 };
 // clang-format on
 
-// Segment by segment; *id is set to what stands for {id}.
+// Segment by segment; *id is set to what stands for {id} or {schema_id}.
 static bool path_matches(const char *pattern, const char *path, size_t path_len, const char **id,
                          size_t *id_len)
 {
@@ -117,7 +127,7 @@ static bool path_matches(const char *pattern, const char *path, size_t path_len,
 
     *id = NULL;
     while (*pattern != '\0') {
-        if (strncmp(pattern, "{id}", 4) == 0) {
+        if (*pattern == '{') {
             const char *slash = memchr(path, '/', (size_t)(end - path));
 
             *id = path;
@@ -125,7 +135,7 @@ static bool path_matches(const char *pattern, const char *path, size_t path_len,
             if (*id_len == 0)
                 return false;
             path += *id_len;
-            pattern += 4;
+            pattern = strchr(pattern, '}') + 1;
         } else if (path < end && *pattern == *path) {
             pattern++;
             path++;

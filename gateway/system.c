@@ -14,7 +14,8 @@
 #define PROBE_TENANT "default"
 #define PROBE_KEY "gateway"
 
-static const char *const workers[] = {"packet", "claim", "chain", "hitl", "query", "audit"};
+static const char *const workers[] = {"packet", "claim", "chain", "hitl",
+                                      "query",  "audit", "schema"};
 #define WORKERS (sizeof workers / sizeof workers[0])
 
 struct probe {

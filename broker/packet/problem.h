@@ -34,6 +34,7 @@
     X(DECLINED, 409, "declined")                                                                   \
     X(HANDOFF_LOOP, 409, "handoff_loop")                                                           \
     X(ARCHIVED, 409, "archived")                                                                   \
+    X(SCHEMAS_FULL, 409, "schemas_full")                                                           \
     X(EXPIRED, 410, "expired")                                                                     \
     X(PRECONDITION_FAILED, 412, "precondition_failed")                                             \
     X(TOO_LARGE, 413, "too_large")                                                                 \

@@ -17,6 +17,7 @@
 #define CARRY_MAX 16                     // more names than there are
 #define CONTEXT_BYTES_MAX (64 * 1048576) // assembled of a chain
 #define FROM_MAX 64                      // a UUID in any spelling, @, a sequence
+#define LABEL_MAX 128
 
 static const struct {
     const ProtobufCMessageDescriptor *message;
@@ -184,6 +185,14 @@ static const struct {
     {&hr__search_packets__descriptor,     "offset",            {.min = 0, .max = INT64_MAX}                           },
     {&hr__list_awaiting__descriptor,      "limit",             {.min = 1, .max = PAGE_MAX}                            },
     {&hr__list_awaiting__descriptor,      "offset",            {.min = 0, .max = INT64_MAX}                           },
+    {&hr__create_schema__descriptor,      "name",              {.flags = RULE_REQUIRED, .min = 1, .max = LABEL_MAX}   },
+    {&hr__create_schema__descriptor,      "json_schema",       {.flags = RULE_REQUIRED | RULE_OBJECT}                 },
+    {&hr__create_schema__descriptor,      "version",           {.min = 1, .max = INT64_MAX}                           },
+    {&hr__get_schema__descriptor,         "schema_id",         {.flags = RULE_REQUIRED}                               },
+    {&hr__list_schemas__descriptor,       "limit",             {.min = 1, .max = PAGE_MAX}                            },
+    {&hr__list_schemas__descriptor,       "offset",            {.min = 0, .max = INT64_MAX}                           },
+    {&hr__check_context__descriptor,      "schema_id",         {.flags = RULE_REQUIRED}                               },
+    {&hr__check_context__descriptor,      "context",           {.flags = RULE_REQUIRED}                               },
     {&hr__list_audit__descriptor,         "limit",             {.min = 1, .max = PAGE_MAX}                            },
     {&hr__list_audit__descriptor,         "offset",            {.min = 0, .max = INT64_MAX}                           },
 };

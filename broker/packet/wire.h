@@ -17,6 +17,7 @@
 #include <handoffrail/v1/packet.pb-c.h>
 #include <handoffrail/v1/query.pb-c.h>
 #include <handoffrail/v1/record.pb-c.h>
+#include <handoffrail/v1/schema.pb-c.h>
 
 // A message with every field absent.
 void *wire_new(struct arena *arena, const ProtobufCMessageDescriptor *descriptor);

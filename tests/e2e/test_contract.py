@@ -699,7 +699,7 @@ def test_health_and_readiness_need_no_key(rail):
     assert ready.status_code == 200
     assert ready.json() == {
         "status": "ready", "service": "handoffrail", "db": True, "nats": True,
-        "workers": dict.fromkeys(("packet", "claim", "chain", "hitl", "query", "audit"), "ready"),
+        "workers": dict.fromkeys(("packet", "claim", "chain", "hitl", "query", "audit", "schema"), "ready"),
     }
 
 

@@ -14,7 +14,7 @@ import httpx
 import pytest
 from rail import BIN, NOBODY, birth, descendants, enterable_folder, has_ended, wait_until
 
-NOUNS = ["packet", "claim", "chain", "hitl", "expiry", "audit", "query"]
+NOUNS = ["packet", "claim", "chain", "hitl", "expiry", "audit", "query", "schema"]
 WORKERS = [f"hr-worker-{noun}-1" for noun in NOUNS]
 EVERYBODY = ["nats-server", "postgres", *WORKERS, "hr-gateway-1"]
 

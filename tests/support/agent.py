@@ -19,6 +19,7 @@ query_pb2 = contract.load("query")
 live_pb2 = contract.load("live")
 record_pb2 = contract.load("record")
 audit_pb2 = contract.load("audit")
+schema_pb2 = contract.load("schema")
 
 STREAM = "HR_PACKETS_0"
 JSON = "application/json"
@@ -50,6 +51,10 @@ MESSAGES = {
     "packet.version": (chain_pb2.GetVersion, packet_pb2.Packet),
     "packet.tree": (chain_pb2.GetTree, chain_pb2.ChainTree),
     "packet.history": (command_pb2.GetHistory, command_pb2.History),
+    "schema.create": (schema_pb2.CreateSchema, schema_pb2.Schema),
+    "schema.get": (schema_pb2.GetSchema, schema_pb2.Schema),
+    "schema.list": (schema_pb2.ListSchemas, schema_pb2.SchemaPage),
+    "schema.check": (schema_pb2.CheckContext, schema_pb2.SchemaVerdict),
     "audit.list": (command_pb2.ListAudit, command_pb2.AuditPage),
     "audit.export": (audit_pb2.ExportAudit, audit_pb2.AuditRows),
     "audit.wait": (command_pb2.Empty, command_pb2.Empty),

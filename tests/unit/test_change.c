@@ -704,6 +704,52 @@ Test(change, looks_for_a_repeat_before_it_decides_where_it_is_told_to)
     assert_stored(&second, 2);
 }
 
+static size_t checks;
+static bool check_says_no;
+
+static void check(const struct change_spec *spec, struct store *store, struct arena *arena,
+                  change_checked_fn done, void *change)
+{
+    struct problem problem;
+
+    (void)spec;
+    (void)store;
+    checks++;
+    if (check_says_no)
+        (void)problem_set(&problem, arena, PROBLEM_VALIDATION, "no");
+    done(change, check_says_no ? &problem : NULL);
+}
+
+static struct outcome create_checked(const char *key)
+{
+    return run_spec((struct change_spec){
+        .verb = "create",
+        .look_first = true,
+        .idempotency_key = key,
+        .check = check,
+        .decide = decide_create,
+        .request = message_of(memory, &hr__create_packet__descriptor, create_body(memory, ""))});
+}
+
+Test(change, is_checked_once_and_a_repeat_is_not)
+{
+    struct outcome outcome;
+
+    fake.acts[0] = ACT_DROP; // decided anew, not checked anew
+    fake.acts[1] = ACT_DROP;
+    outcome = create_checked("key");
+    assert_stored(&outcome, 1);
+    cr_assert_eq(checks, 1);
+    check_says_no = true;
+    outcome = create_checked("key");
+    assert_stored(&outcome, 1);
+    cr_assert_eq(checks, 1);
+    outcome = create_checked("other");
+    assert_refused(&outcome, PROBLEM_VALIDATION);
+    cr_assert_eq(checks, 2);
+    cr_assert_eq(fake.row_count, 1);
+}
+
 Test(change, tells_the_same_body_of_two_commands_apart)
 {
     struct outcome outcome;

@@ -34,6 +34,8 @@ Test(routes, are_found_by_method_and_path)
         {"POST",   "/api/v1/packets/a%2Fb/claim",   "claimPacket",      "a%2Fb"},
         {"GET",    "/api/v1/packets/claim/history", "getPacketHistory", "claim"},
         {"GET",    "/api/v1/audit",                 "listAudit",        NULL   },
+        {"GET",    "/api/v1/schemas",               "listSchemas",      NULL   },
+        {"GET",    "/api/v1/schemas/x.y",           "getSchema",        "x.y"  },
     };
 
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {

@@ -3,8 +3,10 @@
 //   hr.v1.cmd.<tenant>.<key>.packet.create|get|update|delete|batch-create|batch-complete|follow
 //   makes   the durable consumers of agents that follow their tenant's packets
 //   writes  hr.v1.packet.<shard>.<tenant>.<packet_id>, one conditional append per change
+//   asks    schema.check of the schema workers, for a create that names a schema
 //   holds no state: any number of copies may run, and any of them may be killed at any moment
 
+#include "broker/schema_check.h"
 #include "broker/worker.h"
 #include "workers/packet/batches.h"
 #include "workers/packet/follow.h"
@@ -27,6 +29,7 @@ static struct store *store_of(struct app *app)
 
 static void on_create(void *app, struct command *command)
 {
+    command->check = schema_check_of_create((const Hr__CreatePacket *)command->request);
     command_change(command, store_of(app), "packet.create", text_of(""), true, decide_create);
 }
 

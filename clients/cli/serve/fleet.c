@@ -30,6 +30,7 @@ static const struct program programs[FLEET_PROGRAMS] = {
     {"hr-worker-expiry", "expiry",  NATS_EXPIRY,  RANK_WORKER,  false, true },
     {"hr-worker-audit",  "audit",   NATS_WORKER,  RANK_WORKER,  true,  true },
     {"hr-worker-query",  "query",   NATS_WORKER,  RANK_WORKER,  true,  true },
+    {"hr-worker-schema", "schema",  NATS_WORKER,  RANK_WORKER,  false, true },
     {"hr-gateway",       "gateway", NATS_GATEWAY, RANK_GATEWAY, false, false}, // it owns the port
 };
 

@@ -25,9 +25,10 @@ struct user {
 
 #define WORKER_PUBLISH                                                                             \
     "hr.v1.packet.>", "hr.v1.audit.head.*", "hr.v1.inbox.>", "hr.v1.given.>",                      \
-        "hr.v1.cmd.*.*.audit.wait", "hr.v1.cmd.*.*.packet.version", "_INBOX.>", "$JS.API.INFO",    \
-        "$JS.API.STREAM.INFO.*", "$JS.API.STREAM.CREATE.*", "$JS.API.STREAM.MSG.GET.*",            \
-        "$JS.API.DIRECT.GET.>", "$JS.API.CONSUMER.>", "$JS.ACK.>"
+        "hr.v1.cmd.*.*.audit.wait", "hr.v1.cmd.*.*.packet.version", "hr.v1.cmd.*.*.schema.check",  \
+        "$KV.HR_SCHEMAS.*.*", "_INBOX.>", "$JS.API.INFO", "$JS.API.STREAM.INFO.*",                 \
+        "$JS.API.STREAM.CREATE.*", "$JS.API.STREAM.MSG.GET.*", "$JS.API.DIRECT.GET.>",             \
+        "$JS.API.CONSUMER.>", "$JS.ACK.>"
 #define WORKER_SUBSCRIBE "hr.v1.cmd.>", "hr.v1.event.>", "_INBOX.>", "$SRV.>"
 
 // Nobody but a worker appends to the packet streams, nobody but the expiry worker takes a message
