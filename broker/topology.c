@@ -70,7 +70,7 @@ static void bucket_config(struct buf *out, const char *stream, int64_t replicas)
                "\"storage\":\"file\",\"num_replicas\":%" PRId64 ",\"retention\":\"limits\","
                "\"discard\":\"new\",\"max_consumers\":-1,\"max_msgs\":-1,\"max_bytes\":-1,"
                "\"max_age\":0,\"max_msg_size\":-1,\"max_msgs_per_subject\":5,"
-               "\"allow_direct\":true,\"allow_rollup_hdrs\":true,\"deny_delete\":true,"
+               "\"allow_direct\":true,\"allow_rollup_hdrs\":false,\"deny_delete\":true,"
                "\"duplicate_window\":120000000000}",
                stream, stream + strlen("KV_"), replicas);
 }
