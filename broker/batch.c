@@ -61,6 +61,15 @@ static void on_whole(void *ctx, const struct problem *problem, Hr__Packet *packe
     end(job);
 }
 
+// Of what was checked elsewhere the contract tells the status as well.
+static const char *error_of(const struct job *job, const struct problem *problem)
+{
+    if (job->item->check == NULL || problem->code != PROBLEM_VALIDATION)
+        return problem_text(problem);
+    return arena_printf(job->running->command->arena, "%u: %s", problem_status(problem->code),
+                        problem_text(problem));
+}
+
 static void on_changed(void *ctx, enum rc rc, const struct stored *stored,
                        const struct problem *problem)
 {
@@ -68,7 +77,7 @@ static void on_changed(void *ctx, enum rc rc, const struct stored *stored,
     struct running *running = job->running;
 
     if (rc != RC_OK) {
-        job->item->error = problem_text(problem);
+        job->item->error = error_of(job, problem);
         end(job);
         return;
     }
@@ -123,6 +132,8 @@ void batch_run(struct command *command, struct store *store, struct batch *batch
             .verb = batch->verb,
             .packet_id = job->item->packet_id,
             .idempotency_key = key_of(command, i),
+            .look_first = job->item->check != NULL,
+            .check = job->item->check,
             .decide = batch->decide,
             .ctx = command->decide_ctx,
             .request = job->item->request,

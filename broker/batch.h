@@ -9,6 +9,7 @@ struct batch_item {
     // Given.
     const char *packet_id;           // NULL: a create
     const ProtobufCMessage *request; // checked; NULL: it was not good, and error says why
+    change_check_fn check;           // see change.h
     // Made.
     Hr__Packet *packet; // whole, as the change left it; NULL: refused
     const char *error;  // for people, when it was refused

@@ -12,6 +12,7 @@
 #include "broker/base/id.h"
 #include "broker/base/log.h"
 #include "broker/base/timestamp.h"
+#include "broker/inbox.h"
 #include "broker/version.h"
 
 #include <assert.h>
@@ -44,8 +45,8 @@ struct change {
     struct uuid past_event_id;
     unsigned races;
     unsigned repeats;
-    bool replaces;     // see struct append
     bool maybe_stored; // an append was sent whose outcome is unknown
+    bool checked;      // spec->check has been asked, and said yes
 };
 
 static void load(struct change *change);
@@ -305,9 +306,27 @@ static void decide(struct change *change)
         refuse_with(change, PROBLEM_TOO_LARGE, "The packet would be too large");
         return;
     }
-    change->replaces = decision.replaces;
     change->repeats = 0;
     append(change);
+}
+
+static void on_checked(void *ctx, const struct problem *problem)
+{
+    struct change *change = ctx;
+
+    change->checked = true;
+    if (problem != NULL)
+        refuse(change, problem);
+    else
+        decide(change);
+}
+
+static void check(struct change *change)
+{
+    if (change->checked || change->spec->check == NULL)
+        decide(change);
+    else
+        change->spec->check(change->spec, change->store, change->arena, on_checked, change);
 }
 
 // --- answering a repeat --------------------------------------------------------------------------
@@ -397,7 +416,7 @@ static void on_loaded(void *ctx, enum rc rc, const struct stored *stored)
         return;
     }
     change->maybe_stored = false; // loaded after the append, and it is not there
-    decide(change);
+    check(change);
 }
 
 static void load(struct change *change)
@@ -418,6 +437,7 @@ static void on_appended(void *ctx, enum rc rc, uint64_t sequence)
             change->next->packet->claim->has_generation = true;
             change->next->packet->claim->generation = sequence;
         }
+        inbox_tell(change->store, change->spec->tenant, &stored);
         succeed(change, &stored);
         return;
     }
@@ -452,7 +472,6 @@ static void append(struct change *change)
         .tenant = change->spec->tenant,
         .packet_id = change->packet_id,
         .expected = change->current.sequence,
-        .replaces = change->replaces,
         .data = change->bytes.data,
         .len = change->bytes.len,
     };
@@ -477,7 +496,7 @@ void change_run(struct store *store, const struct change_spec *spec, struct aren
         if (spec->look_first && spec->idempotency_key != NULL)
             load(change);
         else
-            decide(change); // most creates are new: append, and look only when that is refused
+            check(change); // most creates are new: append, and look only when that is refused
     } else {
         memcpy(change->packet_id, spec->packet_id, sizeof change->packet_id - 1);
         load(change);

@@ -23,6 +23,16 @@
 #define RECORD_BYTES_MAX (7 * 1024 * 1024)
 #define RECORD_BYTES_SPARE (64 * 1024)
 
+struct change_spec;
+
+// Loop thread, exactly once. problem: why the change may not be made; NULL: it may.
+typedef void (*change_checked_fn)(void *change, const struct problem *problem);
+
+// What has to be asked elsewhere before a change is decided on. Calls done, perhaps before it
+// returns. spec and arena: those of the change.
+typedef void (*change_check_fn)(const struct change_spec *spec, struct store *store,
+                                struct arena *arena, change_checked_fn done, void *change);
+
 struct change_spec {
     const char *tenant;
     const char *key_id;          // the credential it is done with
@@ -33,8 +43,9 @@ struct change_spec {
     const char *idempotency_key; // NULL: none
     uint64_t if_match;           // sequence the packet must have; 0: any
     uint64_t claim;              // generation the packet's claim must have; 0: any
+    change_check_fn check;       // once, before the first decide; NULL: none
     decide_fn decide;
-    const void *ctx;                 // for decide
+    const void *ctx;                 // for decide and check
     const ProtobufCMessage *request; // checked
 };
 

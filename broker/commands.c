@@ -106,6 +106,8 @@ void command_change(struct command *command, struct store *store, const char *ve
         .idempotency_key = command->idempotency_key,
         .if_match = command->if_match,
         .claim = command->claim,
+        .look_first = command->check != NULL, // a repeat needs not be checked again
+        .check = command->check,
         .decide = decide,
         .ctx = command->decide_ctx,
         .request = command->request,

@@ -19,7 +19,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define LISTENERS_MAX 64
+#define LISTENERS_FIRST 16
 #define SUBSCRIPTIONS_MAX 128
 #define SERVERS_MAX 16
 #define RECONNECT_WAIT_MS 100
@@ -56,7 +56,8 @@ struct conn {
     int handles; // that libuv has not closed yet
     natsConnection *nats;
     natsOptions *options;
-    struct listener listeners[LISTENERS_MAX];
+    struct listener *listeners; // owned
+    size_t listener_room;
     size_t listener_count;
     struct subscription *subs[SUBSCRIPTIONS_MAX];
     size_t sub_count;
@@ -519,6 +520,9 @@ void conn_close(struct conn *conn)
 {
     if (conn == NULL)
         return;
+    free(conn->listeners);
+    conn->listeners = NULL;
+    conn->listener_room = 0;
     conn->listener_count = 0;
     conn->on_lost = NULL;
     if (conn->nats == NULL) {
@@ -560,7 +564,12 @@ size_t conn_max_payload(const struct conn *conn)
 
 void conn_on_state(struct conn *conn, conn_state_fn on_state, void *ctx)
 {
-    assert(conn->listener_count < LISTENERS_MAX);
+    if (conn->listener_count == conn->listener_room) {
+        conn->listener_room = conn->listener_room > 0 ? conn->listener_room * 2 : LISTENERS_FIRST;
+        conn->listeners = realloc(conn->listeners, conn->listener_room * sizeof *conn->listeners);
+        if (conn->listeners == NULL)
+            abort();
+    }
     conn->listeners[conn->listener_count++] = (struct listener){on_state, ctx};
 }
 

@@ -51,7 +51,7 @@ bool conn_is_up(const struct conn *conn);
 // Largest payload the server takes, in bytes.
 size_t conn_max_payload(const struct conn *conn);
 
-// Called whenever the state changes. At most 64 listeners.
+// Called whenever the state changes.
 void conn_on_state(struct conn *conn, conn_state_fn on_state, void *ctx);
 
 // The listener with this ctx is called no more.

@@ -44,7 +44,8 @@ struct consumer {
     struct subscription *sub;
     uv_timer_t timer; // retry while down, watchdog while following
     char inbox[NAME_BYTES + INBOX_HEX_BYTES + 16];
-    char name[NAME_BYTES]; // of the server's consumer
+    char stream[STREAM_BYTES]; // also when config is gone
+    char name[NAME_BYTES];     // of the server's consumer
     enum state state;
     uint64_t last_sequence; // in the stream, of the last message handed on
     uint64_t last_number;   // in the consumer
@@ -55,6 +56,7 @@ struct consumer {
     uint32_t held;
     bool current;
     bool in_flight; // a create or delete request waits for its answer
+    bool is_durable;
     bool closing;
 };
 
@@ -255,6 +257,19 @@ static const char *member(const char *answer, const char *name)
     return at != NULL ? at + strlen(name) : NULL;
 }
 
+// The server would forget it by itself, but only after a while, and there may be many.
+static void forget_short_lived(const struct consumer *consumer, const char *name, size_t len)
+{
+    char subject[SUBJECT_BYTES];
+
+    if (consumer->is_durable || len == 0 || !conn_is_up(consumer->conn))
+        return;
+    (void)snprintf(subject, sizeof subject, "$JS.API.CONSUMER.DELETE.%s.%.*s", consumer->stream,
+                   (int)len, name);
+    if (conn_publish(consumer->conn, subject, consumer->inbox, NULL, 0, NULL, 0) != RC_OK)
+        log_debug("consumer.delete", "name=%.*s", (int)len, name);
+}
+
 static void follow(struct consumer *consumer, const char *answer)
 {
     const char *name = member(answer, "\"name\":\"");
@@ -280,6 +295,17 @@ static void follow(struct consumer *consumer, const char *answer)
     pull(consumer);
     if (consumer->state == STATE_FOLLOWING && strtoull(pending, NULL, 10) == 0)
         set_current(consumer, true);
+}
+
+// It was made while its reader went away.
+static void forget_unused(const struct consumer *consumer, enum rc rc, struct msg *reply)
+{
+    char *answer = rc == RC_OK ? strndup(msg_data(reply), msg_len(reply)) : NULL;
+    const char *name = answer != NULL ? member(answer, "\"name\":\"") : NULL;
+
+    if (name != NULL)
+        forget_short_lived(consumer, name, strcspn(name, "\""));
+    free(answer);
 }
 
 static void on_timer_closed(uv_handle_t *handle)
@@ -328,6 +354,7 @@ static void on_answer(void *ctx, enum rc rc, struct msg *reply)
 
     consumer->in_flight = false;
     if (consumer->closing) {
+        forget_unused(consumer, rc, reply);
         uv_close((uv_handle_t *)&consumer->timer, on_timer_closed);
         return;
     }
@@ -381,6 +408,8 @@ struct consumer *consumer_open(struct requests *requests, struct conn *conn, uv_
         abort();
     *consumer = (struct consumer){
         .requests = requests, .conn = conn, .config = config, .last_sequence = config->start_after};
+    (void)snprintf(consumer->stream, sizeof consumer->stream, "%s", config->stream);
+    consumer->is_durable = config->durable != NULL;
     random_bytes(random, sizeof random);
     hex_format(hex, random, sizeof random);
     (void)snprintf(consumer->inbox, sizeof consumer->inbox, "_INBOX.%s.%s", config->inbox, hex);
@@ -399,6 +428,7 @@ void consumer_close(struct consumer *consumer)
 {
     if (consumer == NULL)
         return;
+    forget_short_lived(consumer, consumer->name, strlen(consumer->name));
     consumer->closing = true;
     consumer->state = STATE_DOWN;
     conn_unsubscribe(consumer->sub);

@@ -258,6 +258,11 @@ static void on_timer_closed(uv_handle_t *handle)
     free(requests);
 }
 
+struct conn *requests_conn(const struct requests *requests)
+{
+    return requests->conn;
+}
+
 void requests_close(struct requests *requests)
 {
     if (requests == NULL)

@@ -38,6 +38,9 @@ struct request {
 // to subscribe to; "*" when every request brings its own. Borrowed.
 struct requests *requests_open(struct conn *conn, uv_loop_t *loop, const char *inbox);
 
+// What it was opened with.
+struct conn *requests_conn(const struct requests *requests);
+
 // Everything still waiting is done with RC_CLOSED. NULL is allowed.
 void requests_close(struct requests *requests);
 

@@ -12,6 +12,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #define EXIT_GAVE_UP 1
@@ -328,6 +329,18 @@ static enum rc load_settings(struct run *run)
     return RC_OK;
 }
 
+// A connection is a descriptor, and the usual soft limit is 1,024.
+static void allow_many_files(void)
+{
+    struct rlimit limit;
+
+    if (getrlimit(RLIMIT_NOFILE, &limit) != 0)
+        return;
+    limit.rlim_cur = limit.rlim_max;
+    if (setrlimit(RLIMIT_NOFILE, &limit) != 0)
+        log_warn("run.files", "reason=\"the limit of open files cannot be raised\"");
+}
+
 int run_program(int argc, char **argv, const struct run_spec *spec, void *app)
 {
     struct run run = {.spec = spec, .app = app};
@@ -341,6 +354,7 @@ int run_program(int argc, char **argv, const struct run_spec *spec, void *app)
         return EXIT_BAD_CONFIG;
     (void)mallopt(M_ARENA_MAX, 2); // a few threads of libnats; an arena each would only cost memory
     (void)signal(SIGPIPE, SIG_IGN);
+    allow_many_files();
     (void)rules_of(&hr__packet__descriptor, 0); // builds its index before there is a second thread
     if (uv_loop_init(&run.loop) != 0)
         return EXIT_GAVE_UP;

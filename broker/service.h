@@ -22,6 +22,7 @@ struct command {
     uint64_t claim;              // generation of the claim it is made under; 0: none
     uint64_t min_seq;            // 0: none
     const void *decide_ctx;      // for command_change, set by the handler; see decide.h
+    change_check_fn check;       // likewise; see change.h
 };
 
 // Loop thread. Must see to it that the command is answered exactly once, now or later.

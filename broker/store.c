@@ -214,13 +214,11 @@ void store_append(struct store *store, const struct append *append, store_append
     char subject[SUBJECT_BYTES];
     char condition[24];
     struct waiting *waiting = malloc(sizeof *waiting);
-    struct header headers[3] = {
+    struct header headers[2] = {
         {"Nats-Expected-Last-Subject-Sequence", condition}
     };
     size_t count = 1;
 
-    if (append->replaces)
-        headers[count++] = (struct header){"Nats-Rollup", "sub"};
     if (append->restored)
         headers[count++] = (struct header){HEADER_RESTORED, "true"};
     const struct request request = {.subject = subject,

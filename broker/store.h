@@ -49,7 +49,6 @@ struct append {
     const char *tenant;
     const char *packet_id;
     uint64_t expected; // sequence of the packet's last record; 0: the packet must not exist
-    bool replaces;     // the packet's earlier records leave the stream
     bool restored;     // it was stored before, in an earlier life of the stream
     const void *data;
     size_t len;

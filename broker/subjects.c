@@ -28,6 +28,11 @@ void subject_packets(char subject[SUBJECT_BYTES], unsigned shard)
     (void)snprintf(subject, SUBJECT_BYTES, "hr.v1.packet.%u.*.*", shard);
 }
 
+void subject_packets_of(char subject[SUBJECT_BYTES], unsigned shard, const char *tenant)
+{
+    (void)snprintf(subject, SUBJECT_BYTES, "hr.v1.packet.%u.%s.*", shard, tenant);
+}
+
 void subject_packet(char subject[SUBJECT_BYTES], const char *tenant, const char *packet_id)
 {
     int len = snprintf(subject, SUBJECT_BYTES, "hr.v1.packet.%u.%s.%s",
@@ -63,9 +68,21 @@ void subject_command(char subject[SUBJECT_BYTES], const char *tenant, const char
     assert(len > 0 && len < SUBJECT_BYTES);
 }
 
+void subject_inbox(char subject[SUBJECT_BYTES], const char *tenant, const char *agent)
+{
+    (void)snprintf(subject, SUBJECT_BYTES, "hr.v1.inbox.%s.%s", tenant, agent);
+}
+
 void subject_audit_head(char subject[SUBJECT_BYTES], const char *tenant)
 {
     int len = snprintf(subject, SUBJECT_BYTES, "hr.v1.audit.head.%s", tenant);
+
+    assert(len > 0 && len < SUBJECT_BYTES);
+}
+
+void subject_schema(char subject[SUBJECT_BYTES], const char *tenant, const char *schema_id)
+{
+    int len = snprintf(subject, SUBJECT_BYTES, "$KV." BUCKET_SCHEMAS ".%s.%s", tenant, schema_id);
 
     assert(len > 0 && len < SUBJECT_BYTES);
 }

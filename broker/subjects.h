@@ -47,6 +47,9 @@
 #define STREAM_AUDIT_HEADS "HR_AUDIT_HEADS"
 #define SUBJECT_AUDIT_HEADS "hr.v1.audit.head.*"
 
+#define STREAM_GIVEN "HR_GIVEN"
+#define SUBJECT_GIVEN "hr.v1.given.*.*"
+
 // Headers of requests.
 #define HEADER_CONTENT_TYPE "Content-Type"
 #define HEADER_IDEMPOTENCY_KEY "Idempotency-Key"
@@ -80,6 +83,9 @@ void subject_stream(char stream[STREAM_BYTES], unsigned shard);
 // What the stream of a shard holds: hr.v1.packet.<shard>.*.*
 void subject_packets(char subject[SUBJECT_BYTES], unsigned shard);
 
+// The same of one tenant, which is a safe token.
+void subject_packets_of(char subject[SUBJECT_BYTES], unsigned shard, const char *tenant);
+
 // tenant: a safe token; packet_id: a UUID in lower case.
 void subject_packet(char subject[SUBJECT_BYTES], const char *tenant, const char *packet_id);
 
@@ -95,8 +101,14 @@ enum rc subject_parse_packet(struct packet_subject *parts, const char *subject) 
 void subject_command(char subject[SUBJECT_BYTES], const char *tenant, const char *key,
                      const char *noun, const char *verb);
 
+// tenant, agent: safe tokens.
+void subject_inbox(char subject[SUBJECT_BYTES], const char *tenant, const char *agent);
+
 // tenant: a safe token.
 void subject_audit_head(char subject[SUBJECT_BYTES], const char *tenant);
+
+// tenant: a safe token; schema_id: a UUID in lower case.
+void subject_schema(char subject[SUBJECT_BYTES], const char *tenant, const char *schema_id);
 
 // The parts of a command subject. They point into a copy in parts->text.
 struct subject_parts {

@@ -18,6 +18,7 @@
 #include <string.h>
 
 #define STEP_TIMEOUT_MS 3000
+#define GIVEN_DAYS 30
 #define RETRY_MS 200
 #define JS_STREAM_NOT_FOUND "\"err_code\":10059"
 #define JS_NAME_IN_USE "\"err_code\":10058"
@@ -54,7 +55,7 @@ static void packets_config(struct buf *out, const char *stream, int64_t replicas
                "\"storage\":\"file\",\"num_replicas\":%" PRId64 ",\"retention\":\"limits\","
                "\"discard\":\"new\",\"max_consumers\":-1,\"max_msgs\":-1,\"max_bytes\":-1,"
                "\"max_age\":0,\"max_msg_size\":-1,\"max_msgs_per_subject\":100000,"
-               "\"allow_direct\":true,\"allow_rollup_hdrs\":true,\"deny_delete\":true,"
+               "\"allow_direct\":true,\"allow_rollup_hdrs\":false,\"deny_delete\":false,"
                "\"duplicate_window\":100000000,"
                "\"republish\":{\"src\":\"hr.v1.packet.0.*.*\","
                "\"dest\":\"hr.v1.event.{{wildcard(1)}}.{{wildcard(2)}}\"}}",
@@ -69,7 +70,7 @@ static void bucket_config(struct buf *out, const char *stream, int64_t replicas)
                "\"storage\":\"file\",\"num_replicas\":%" PRId64 ",\"retention\":\"limits\","
                "\"discard\":\"new\",\"max_consumers\":-1,\"max_msgs\":-1,\"max_bytes\":-1,"
                "\"max_age\":0,\"max_msg_size\":-1,\"max_msgs_per_subject\":5,"
-               "\"allow_direct\":true,\"allow_rollup_hdrs\":true,\"deny_delete\":true,"
+               "\"allow_direct\":true,\"allow_rollup_hdrs\":false,\"deny_delete\":true,"
                "\"duplicate_window\":120000000000}",
                stream, stream + strlen("KV_"), replicas);
 }
@@ -100,19 +101,32 @@ static void deliveries_config(struct buf *out, const char *stream, int64_t repli
                stream, replicas);
 }
 
+// What claim-next has given to a request is kept as long as somebody may ask again.
+static void given_config(struct buf *out, const char *stream, int64_t replicas)
+{
+    buf_printf(out,
+               "{\"name\":\"%s\",\"subjects\":[\"" SUBJECT_GIVEN "\"],"
+               "\"storage\":\"file\",\"num_replicas\":%" PRId64 ",\"retention\":\"limits\","
+               "\"discard\":\"old\",\"max_consumers\":-1,\"max_msgs\":-1,\"max_bytes\":-1,"
+               "\"max_age\":%lld,\"max_msg_size\":-1,\"max_msgs_per_subject\":1,"
+               "\"allow_direct\":true,\"deny_delete\":true,\"deny_purge\":true,"
+               "\"duplicate_window\":100000000}",
+               stream, replicas, GIVEN_DAYS * 86400 * 1000000000LL);
+}
+
 static const struct {
     const char *name;
     void (*config)(struct buf *out, const char *stream, int64_t replicas);
-    bool rolls_up; // one message may take the place of all of its subject
 } streams[] = {
-    {"HR_PACKETS_0",     packets_config,    true },
-    {STREAM_KEYS,        bucket_config,     true },
-    {STREAM_TENANTS,     bucket_config,     true },
-    {STREAM_SCHEMAS,     bucket_config,     true },
-    {STREAM_AUDIT_HEADS, heads_config,      false},
-    {STREAM_HOOKS,       bucket_config,     true },
-    {STREAM_OWNERS,      bucket_config,     true },
-    {STREAM_DELIVERIES,  deliveries_config, false},
+    {"HR_PACKETS_0",     packets_config   },
+    {STREAM_KEYS,        bucket_config    },
+    {STREAM_TENANTS,     bucket_config    },
+    {STREAM_SCHEMAS,     bucket_config    },
+    {STREAM_AUDIT_HEADS, heads_config     },
+    {STREAM_GIVEN,       given_config     },
+    {STREAM_HOOKS,       bucket_config    },
+    {STREAM_OWNERS,      bucket_config    },
+    {STREAM_DELIVERIES,  deliveries_config},
 };
 
 #define STREAMS (sizeof streams / sizeof streams[0])
@@ -206,11 +220,11 @@ static void on_info(struct ensure *ensure, const char *answer)
     } else if (answer_has(answer, "\"cluster\":") && !ensure->has_level) {
         refuse_server(ensure);
     } else {
-        // Changing a stream takes rights that no worker should have.
-        if (streams[ensure->stream].rolls_up && !answer_has(answer, "\"allow_rollup_hdrs\":true"))
-            log_warn("topology.no_rollup",
-                     "stream=%s reason=\"made by an earlier version: finished packets cannot leave "
-                     "it until an administrator sets allow_rollup_hdrs\"",
+        if (streams[ensure->stream].config == packets_config &&
+            answer_has(answer, "\"deny_delete\":true"))
+            log_warn("topology.no_delete",
+                     "stream=%s reason=\"made by an earlier version: what is archived keeps its "
+                     "room there\"",
                      streams[ensure->stream].name);
         next_stream(ensure);
     }

@@ -163,6 +163,31 @@ const char *web_query(const struct web_request *request, const char *name)
     return find.value;
 }
 
+struct find_each {
+    const char *name;
+    void (*visit)(void *ctx, const char *value);
+    void *ctx;
+};
+
+static enum MHD_Result on_each(void *ctx, enum MHD_ValueKind kind, const char *name,
+                               const char *value)
+{
+    const struct find_each *find = ctx;
+
+    (void)kind;
+    if (strcmp(name, find->name) == 0 && value != NULL)
+        find->visit(find->ctx, value);
+    return MHD_YES;
+}
+
+void web_query_each(const struct web_request *request, const char *name,
+                    void (*visit)(void *ctx, const char *value), void *ctx)
+{
+    struct find_each find = {name, visit, ctx};
+
+    (void)MHD_get_connection_values(request->connection, MHD_GET_ARGUMENT_KIND, on_each, &find);
+}
+
 static void put_encoded(struct buf *out, const char *text, size_t len, const char *keep)
 {
     for (size_t i = 0; i < len; i++) {
@@ -333,7 +358,10 @@ static void on_completed(void *ctx, struct MHD_Connection *connection, void **co
     if (request->response != NULL)
         MHD_destroy_response(request->response);
     *context = NULL;
-    if (request->streaming)
+    if (request->upgraded != NULL) {
+        websocket_end(request->upgraded);
+        request_give_back(request);
+    } else if (request->streaming)
         web_stream_end(request, code == MHD_REQUEST_TERMINATED_COMPLETED_OK);
     else
         request_give_back(request);
@@ -447,7 +475,7 @@ enum rc web_open(struct web **out, uv_loop_t *loop, const struct web_config *con
         return RC_CONFIG;
     }
     web->daemon = MHD_start_daemon(
-        MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME, 0, NULL, NULL, on_access, web,
+        MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME | MHD_ALLOW_UPGRADE, 0, NULL, NULL, on_access, web,
         MHD_OPTION_LISTEN_SOCKET, fd, MHD_OPTION_NOTIFY_COMPLETED, on_completed, web,
         MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)IDLE_SECONDS, MHD_OPTION_CONNECTION_LIMIT,
         (unsigned)CONNECTIONS_MAX, MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)HEAD_BYTES,
@@ -512,6 +540,7 @@ void web_close(struct web *web)
         return;
     uv_poll_stop(&web->poll);
     web_stream_break_all(web);
+    websocket_break_all(web);
     MHD_stop_daemon(web->daemon);
     if (web->unix_path[0] != '\0')
         (void)unlink(web->unix_path);

@@ -50,6 +50,10 @@ struct arena *web_arena(struct web_request *request);
 // The last value of a query parameter, decoded. NULL: absent.
 const char *web_query(const struct web_request *request, const char *name);
 
+// All the values of one, in their order.
+void web_query_each(const struct web_request *request, const char *name,
+                    void (*visit)(void *ctx, const char *value), void *ctx);
+
 // Where the request went, encoded, with only the first len bytes of its path: for a redirection.
 const char *web_location(struct web_request *request, size_t len);
 
@@ -78,6 +82,7 @@ struct web_stream {
     // has been handed to the system. The request and its arena are gone afterwards.
     void (*end)(void *ctx, bool whole);
     void *ctx;
+    size_t block; // bytes asked for at a time, at most; it is also what a stream that waits costs
 };
 
 // Begins such an answer; of unknown length, so in chunks. headers and *stream are copied.

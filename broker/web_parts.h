@@ -1,9 +1,10 @@
-// What web.c and web_stream.c share. Internal to these two.
+// What web.c, web_stream.c and websocket.c share. Internal to these three.
 #ifndef BROKER_WEB_PARTS_H
 #define BROKER_WEB_PARTS_H
 
 #include "broker/base/buf.h"
 #include "broker/web.h"
+#include "broker/websocket.h"
 
 #include <microhttpd.h>
 
@@ -21,7 +22,8 @@ struct web_request {
     bool responded;
     unsigned status;
     struct MHD_Response *response;
-    struct web_request *next; // in the list of spare ones, or of those that stream
+    struct web_request *next;   // in the list of spare ones, or of those that stream
+    struct websocket *upgraded; // it has become a WebSocket
 
     bool streaming; // what follows is in use
     struct web_stream stream;
@@ -48,6 +50,7 @@ struct web {
     char unix_path[108];
     size_t in_hand;
     struct web_request *streams; // those that stream
+    struct websocket *sockets;
     struct web_request *spare;
     size_t spare_count;
 };
@@ -66,5 +69,13 @@ void web_stream_end(struct web_request *request, bool delivered);
 
 // Nothing is read any more, and what waits goes on to its end.
 void web_stream_break_all(struct web *web);
+
+// websocket.c
+
+// libmicrohttpd is done with it.
+void websocket_end(struct websocket *socket);
+
+// All of them are cut.
+void websocket_break_all(struct web *web);
 
 #endif

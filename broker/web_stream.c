@@ -5,8 +5,6 @@
 #include <assert.h>
 #include <stdlib.h>
 
-#define BLOCK_BYTES (16 * 1024) // asked for at a time, at most
-
 // --- waiting -------------------------------------------------------------------------------------
 
 static void on_hang_up(uv_poll_t *socket, int status, int events)
@@ -105,7 +103,7 @@ void web_respond_stream(struct web_request *request, unsigned status, const stru
 {
     struct web *web = request->web;
 
-    assert(request->handed_over);
+    assert(request->handed_over && stream->block > 0);
     request->streaming = true;
     request->stream = *stream;
     request->next = web->streams;
@@ -114,7 +112,7 @@ void web_respond_stream(struct web_request *request, unsigned status, const stru
     web->streams = request;
     web_answer(
         request, status, headers, header_count,
-        MHD_create_response_from_callback(MHD_SIZE_UNKNOWN, BLOCK_BYTES, on_read, request, NULL));
+        MHD_create_response_from_callback(MHD_SIZE_UNKNOWN, stream->block, on_read, request, NULL));
 }
 
 static void on_socket_closed(uv_handle_t *handle)

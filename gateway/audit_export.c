@@ -15,6 +15,7 @@
 
 #define PAGE_ARENA_BYTES (256 * 1024)
 #define CURSOR_BYTES 128
+#define BLOCK_BYTES (16 * 1024)
 
 struct export
 {
@@ -77,7 +78,8 @@ static void begin_stream(struct export *export)
                                        arena_printf(export->exchange->arena,
                                                     "attachment; filename=\"audit-%s.%s\"",
                                                     export->exchange->caller.tenant, kind)};
-    const struct web_stream stream = {.read = on_read, .end = on_end, .ctx = export};
+    const struct web_stream stream = {
+        .read = on_read, .end = on_end, .ctx = export, .block = BLOCK_BYTES};
 
     export->streaming = true;
     http_respond_stream(export->exchange,

@@ -3,6 +3,7 @@
 
 #include "broker/base/digest.h"
 #include "gateway/keys.h"
+#include "gateway/routes.h"
 
 #include <string.h>
 
@@ -43,8 +44,12 @@ static enum rc identify(struct exchange *exchange, const char *text, struct prob
     const struct key *key;
 
     digest_of(digest, text, strlen(text));
+    memcpy(caller->key_digest, digest, DIGEST_BYTES);
     if (is_bootstrap(gateway, digest)) {
-        *caller = (struct caller){gateway->bootstrap_tenant, BOOTSTRAP_ID, ROLE_ADMIN, true};
+        caller->tenant = gateway->bootstrap_tenant;
+        caller->key_id = BOOTSTRAP_ID;
+        caller->role = ROLE_ADMIN;
+        caller->platform = true;
         return RC_OK;
     }
     if (!keys_are_current(gateway->keys))
@@ -62,9 +67,22 @@ static enum rc identify(struct exchange *exchange, const char *text, struct prob
     return RC_OK;
 }
 
-enum rc auth_check(struct exchange *exchange, enum role minimum, struct problem *problem)
+// Those who cannot send a header, a browser's EventSource and WebSocket, send the key in the query,
+// where the route has such a parameter.
+static const char *key_of(const struct exchange *exchange)
 {
     const char *text = web_header(exchange->request, "X-API-Key");
+    const struct route *route = exchange->route;
+
+    if (text != NULL || route == NULL || route->query == NULL ||
+        protobuf_c_message_descriptor_get_field_by_name(route->query, "api_key") == NULL)
+        return text;
+    return web_query(exchange->request, "api_key");
+}
+
+enum rc auth_check(struct exchange *exchange, enum role minimum, struct problem *problem)
+{
+    const char *text = key_of(exchange);
     enum rc rc;
 
     if (text == NULL || *text == '\0')
@@ -81,4 +99,16 @@ enum rc auth_check(struct exchange *exchange, enum role minimum, struct problem 
                            auth_role_name(minimum),
                            auth_role_name((enum role)exchange->caller.role));
     return RC_OK;
+}
+
+bool auth_still_holds(const struct exchange *exchange)
+{
+    const struct gateway *gateway = exchange->gateway;
+    const struct caller *caller = &exchange->caller;
+    const struct key *key;
+
+    if (caller->platform || !keys_are_current(gateway->keys))
+        return true;
+    key = keys_find(gateway->keys, caller->key_digest);
+    return key != NULL && !key->revoked && strcmp(key->tenant, caller->tenant) == 0;
 }

@@ -12,10 +12,14 @@ enum role {
     ROLE_ADMIN,
 };
 
-// Fills exchange->caller from the header X-API-Key. minimum: what the route asks for.
+// Fills exchange->caller from the header X-API-Key, or the query's api_key if the route has one.
+// minimum: what the route asks for.
 // RC_REFUSED: *problem says why; it does not tell whether a wrong key resembles a right one.
 enum rc auth_check(struct exchange *exchange, enum role minimum,
                    struct problem *problem) MUST_CHECK;
+
+// Is the key that the caller was let in with still good? True while that cannot be known.
+bool auth_still_holds(const struct exchange *exchange);
 
 // "reader", "agent", "writer", "admin"; ROLE_NONE for anything else.
 enum role auth_role(const char *name);

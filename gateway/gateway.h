@@ -10,6 +10,8 @@
 #include "broker/run.h"
 
 struct keys;
+struct live;
+struct sockets;
 struct seqs;
 struct route;
 struct exchange;
@@ -21,6 +23,7 @@ struct gateway {
     const char *bootstrap_tenant;
     int64_t body_max_bytes;
     const char *environment; // a word for people
+    int64_t ping_seconds;    // between two pings to a listener
 
     // State.
     struct run *run;
@@ -29,7 +32,9 @@ struct gateway {
     struct web *web;
     struct keys *keys;
     struct seqs *seqs;
-    Text openapi; // made at the first request for it, in openapi_arena
+    struct live *live;       // who listens
+    struct sockets *sockets; // and over WebSocket
+    Text openapi;            // made at the first request for it, in openapi_arena
     struct arena *openapi_arena;
 };
 
@@ -39,6 +44,7 @@ struct caller {
     const char *key_id; // safe token
     int role;           // see auth.h
     bool platform;      // may ask about all tenants
+    uint8_t key_digest[32];
 };
 
 struct exchange {
@@ -49,7 +55,7 @@ struct exchange {
     const char *id;            // X-Request-Id
     struct caller caller;      // of a route that needs one
     const char *about;         // tenant that commands are about, if not the caller's; NULL: it is
-    const char *packet_id;     // from the path, normalised; NULL: the route has none
+    const char *packet_id;     // from the path, of a packet: normalised; NULL: the route has none
     int64_t start_ns;
     int64_t patience_ms; // how much longer than usual its command may take; 0 unless a handler says
 };

@@ -91,6 +91,14 @@ void http_respond_stream(struct exchange *exchange, const char *type, const stru
     web_respond_stream(exchange->request, 200, all, total, stream);
 }
 
+void http_upgrade(struct exchange *exchange, const struct websocket_config *config)
+{
+    struct header all[HEADERS_MAX];
+    size_t total = begin_answer(exchange, 101, all, NULL, NULL, 0);
+
+    websocket_accept(exchange->request, all, total, config);
+}
+
 void http_refuse(struct exchange *exchange, const struct problem *problem)
 {
     Text body = problem_body(problem, exchange->arena, exchange->id);
@@ -298,7 +306,7 @@ void http_on_request(void *ctx, struct web_request *request)
         http_refuse(exchange, &problem);
         return;
     }
-    if (exchange->packet_id != NULL && !check_packet_id(exchange))
+    if (strstr(route->path, "{id}") != NULL && !check_packet_id(exchange))
         return;
     route->handle(exchange);
 }

@@ -2,6 +2,7 @@
 #ifndef GATEWAY_HTTP_H
 #define GATEWAY_HTTP_H
 
+#include "broker/websocket.h"
 #include "gateway/gateway.h"
 
 // For the web server's configuration; ctx is the struct gateway.
@@ -21,6 +22,9 @@ void http_fail(struct exchange *exchange, enum rc rc);
 // stream->end has been called.
 void http_respond_stream(struct exchange *exchange, const char *type, const struct header *headers,
                          size_t header_count, const struct web_stream *stream);
+
+// The request becomes a WebSocket. The exchange stays until config->on_closed has been called.
+void http_upgrade(struct exchange *exchange, const struct websocket_config *config);
 
 // The JSON of a message, with ETag and X-HR-Seq when sequence is not 0.
 void http_reply(struct exchange *exchange, const ProtobufCMessage *message, uint64_t sequence);

@@ -9,7 +9,9 @@
 #include "gateway/gateway.h"
 #include "gateway/http.h"
 #include "gateway/keys.h"
+#include "gateway/live/live.h"
 #include "gateway/seqs.h"
+#include "gateway/sockets.h"
 
 #define OPENAPI_ARENA_BYTES 1024
 
@@ -23,6 +25,8 @@ static const struct cfg_key keys[] = {
             "longest request body, in bytes"),
     CFG_STR(struct gateway, environment, "HR_ENVIRONMENT", "dev",
             "what kind of deployment this is, as system health shows it"),
+    CFG_I64(struct gateway, ping_seconds, "HR_LIVE_PING_SECONDS", "30", 1, 3600,
+            "between two pings to who listens over SSE or WebSocket"),
     CFG_END,
 };
 
@@ -30,8 +34,10 @@ static void on_stream_end(void *ctx, enum rc rc, uint64_t last)
 {
     struct gateway *gateway = ctx;
 
-    if (rc == RC_OK)
-        seqs_cap(gateway->seqs, last);
+    if (rc != RC_OK)
+        return;
+    seqs_cap(gateway->seqs, last);
+    live_cap(gateway->live, last);
 }
 
 // A server that comes back may have lost the end of its stream, or come with another one.
@@ -59,8 +65,10 @@ static enum rc on_open(void *ctx, struct run *run)
     http_init();
     gateway->openapi_arena = arena_create(OPENAPI_ARENA_BYTES);
     gateway->seqs = seqs_create();
-    conn_on_state(run_conn(run), on_nats, gateway);
     gateway->keys = keys_open(run);
+    gateway->live = live_open(run);
+    gateway->sockets = sockets_open(run);
+    conn_on_state(run_conn(run), on_nats, gateway);
     gateway->web_config = (struct web_config){
         .listen = gateway->listen,
         .body_max = (size_t)gateway->body_max_bytes,
@@ -88,6 +96,7 @@ static void on_drain(void *ctx)
     struct gateway *gateway = ctx;
 
     web_stop_listening(gateway->web);
+    live_drain(gateway->live);
 }
 
 static size_t on_in_hand(void *ctx)
@@ -102,6 +111,8 @@ static void on_close(void *ctx) // also runs when on_open() failed
     struct gateway *gateway = ctx;
 
     web_close(gateway->web);
+    live_close(gateway->live);
+    sockets_close(gateway->sockets);
     keys_close(gateway->keys);
     seqs_destroy(gateway->seqs);
     arena_destroy(gateway->openapi_arena);

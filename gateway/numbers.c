@@ -6,12 +6,18 @@
 #include "gateway/http.h"
 #include "gateway/keys.h"
 #include "gateway/routes.h"
+#include "gateway/sockets.h"
 
 #include <inttypes.h>
 
-static void on_stats(struct exchange *exchange, ProtobufCMessage *stats, uint64_t sequence)
+static void on_stats(struct exchange *exchange, ProtobufCMessage *message, uint64_t sequence)
 {
-    http_reply(exchange, stats, sequence);
+    Hr__Stats *stats = (Hr__Stats *)message;
+
+    stats->has_active_ws_connections = true;
+    stats->active_ws_connections =
+        (int64_t)sockets_count(exchange->gateway->sockets, exchange->caller.tenant);
+    http_reply(exchange, message, sequence);
 }
 
 void numbers_stats(struct exchange *exchange)

@@ -13,7 +13,7 @@
 #include <ctype.h>
 #include <stdio.h>
 
-#define SCHEMAS_MAX 64
+#define SCHEMAS_MAX 96
 
 struct document {
     struct json_writer *out;
@@ -204,6 +204,8 @@ static void put_parameters(struct document *doc, const struct route *route)
         put_parameter(doc, "id", "path", true, NULL, NULL);
     if (strstr(route->path, "{delivery_id}") != NULL)
         put_parameter(doc, "delivery_id", "path", true, NULL, NULL);
+    if (strstr(route->path, "{schema_id}") != NULL)
+        put_parameter(doc, "schema_id", "path", true, NULL, NULL);
     for (unsigned i = 0; route->query != NULL && i < route->query->n_fields; i++) {
         const ProtobufCFieldDescriptor *field = &route->query->fields[i];
 

@@ -7,10 +7,14 @@
 #include "gateway/numbers.h"
 #include "gateway/openapi.h"
 #include "gateway/packets.h"
+#include "gateway/schemas.h"
+#include "gateway/sse.h"
 #include "gateway/system.h"
+#include "gateway/ws.h"
 
 #define HOOKS "/api/v1/hooks"
 #define PACKETS "/api/v1/packets"
+#define SCHEMAS "/api/v1/schemas"
 
 // A row is read as a row.
 // clang-format off
@@ -117,6 +121,14 @@ const struct route routes[] = {
     {"GET", HOOKS "/{id}/deliveries/{delivery_id}", ROLE_WRITER, hooks_delivery, "getDelivery",
      "One delivery with its request and the answer to it", 200, NULL, NULL,
      &hr__delivery_detail__descriptor},
+    {"GET", SCHEMAS, ROLE_WRITER, schemas_list, "listSchemas",
+     "List JSON Schemas, newest first", 200, &hr__list_schemas__descriptor, NULL,
+     &hr__schema_page__descriptor},
+    {"POST", SCHEMAS, ROLE_WRITER, schemas_create, "createSchema",
+     "Register a JSON Schema for the contexts of packets", 201, NULL,
+     &hr__create_schema__descriptor, &hr__schema__descriptor},
+    {"GET", SCHEMAS "/{schema_id}", ROLE_WRITER, schemas_get, "getSchema",
+     "Read a JSON Schema", 200, NULL, NULL, &hr__schema__descriptor},
     {"GET", "/api/v1/audit", ROLE_READER, audit_list, "listAudit",
      "What happened in the tenant, newest first", 200, &hr__list_audit__descriptor, NULL,
      &hr__audit_page__descriptor},
@@ -128,6 +140,18 @@ const struct route routes[] = {
     {"GET", "/api/v1/system/health", ROLE_ADMIN, numbers_health, "getSystemHealth",
      "Numbers of the rail; of the tenant alone for a key that is not the platform's", 200, NULL,
      NULL, &hr__system_health__descriptor},
+    {"GET", "/events", ROLE_READER, sse_listen, "listenEvents",
+     "Live changes of the tenant as server-sent events; the key may be the query's api_key", 200,
+     &hr__listen_query__descriptor, NULL, NULL},
+    {"GET", "/ws", ROLE_READER, ws_listen, "listenSocket",
+     "Live changes of the tenant over WebSocket; the key may be the query's api_key", 101,
+     &hr__listen_query__descriptor, NULL, NULL},
+    {"GET", "/api/v1/events", ROLE_READER, sse_listen, "listenEventsV1",
+     "Live changes of the tenant as server-sent events; the key may be the query's api_key", 200,
+     &hr__listen_query__descriptor, NULL, NULL},
+    {"GET", "/api/v1/ws", ROLE_READER, ws_listen, "listenSocketV1",
+     "Live changes of the tenant over WebSocket; the key may be the query's api_key", 101,
+     &hr__listen_query__descriptor, NULL, NULL},
     {NULL, NULL, ROLE_NONE, NULL, NULL, NULL, 0, NULL, NULL, NULL},
 };
 // clang-format on

@@ -10,7 +10,7 @@ typedef void (*route_fn)(struct exchange *exchange);
 
 struct route {
     const char *method;
-    const char *path; // "{id}" stands for a packet's id
+    const char *path; // "{id}" stands for a packet's id, "{schema_id}" for any text
     enum role role;   // ROLE_NONE: no key is asked for
     route_fn handle;
     const char *operation;                   // unique, for OpenAPI
@@ -31,7 +31,8 @@ enum match {
     MATCH_NONE,
 };
 
-// packet_id: what stands for {id}, in the arena, as it was sent; NULL when the route has none.
+// packet_id: what stands for {id} or {schema_id}, in the arena, as it was sent; NULL when the route
+// has none.
 enum match routes_find(const char *method, const char *path, struct arena *arena,
                        const struct route **route, const char **packet_id);
 

@@ -15,7 +15,7 @@
 #define PROBE_KEY "gateway"
 
 static const char *const workers[] = {"packet", "claim", "chain",  "hitl",
-                                      "query",  "audit", "webhook"};
+                                      "query",  "audit", "schema", "webhook"};
 #define WORKERS (sizeof workers / sizeof workers[0])
 
 struct probe {

@@ -8,7 +8,7 @@ usage() {
 Usage: tests/run.sh [PART...]
 
 Without a PART: all of them, in this order. Missing packages are installed first (as root).
-  format    every C file is as clang-format has it
+  format    every C and C++ file is as clang-format has it
   headers   every header of ours compiles alone
   tidy      clang-tidy over every C file, on a build with the thread sanitizer
   dev       build with gcc; unit and integration tests
@@ -118,7 +118,8 @@ sources() {
 
 part_format() {
     # shellcheck disable=SC2046 # no blanks in our file names
-    check 'clang-format-14' format.log clang-format-14 --dry-run -Werror $(sources)
+    check 'clang-format-14' format.log clang-format-14 --dry-run -Werror $(sources) \
+        $(find workers tests -name '*.[ch]pp' | sort)
 }
 
 compile_headers() {

@@ -47,7 +47,6 @@ enum rc decide_archive(struct decision *d)
     stub->context->summary = text_of("");
 
     d->packet = stub;
-    d->replaces = true;
     d->event_type = text_of("archived");
     d->actor = text_of("system:retention");
     d->details = text_of("{}");

@@ -20,7 +20,6 @@ struct decision {
     Text actor;      // "agent:<id>", "system:<cause>"
     Text details;    // a JSON object
     bool unchanged;  // nothing is to be stored: the packet is as the command wants it
-    bool replaces;   // the packet's earlier records may leave the stream with this one
 
     // Made by the function on RC_REFUSED.
     struct problem problem;

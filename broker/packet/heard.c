@@ -29,10 +29,12 @@ static const char requested[] = "hitl.requested"; // of a packet that stops for 
 
 #define NAMES (sizeof table / sizeof table[0])
 
-// The child of a chain is told of as such: nobody hears of a creation as well.
+// The child of a chain is told of as such: nobody hears of a creation as well. Its details say so,
+// and those of any other creation say nothing; its lineage may have been left out.
 static bool is_chained(const Hr__PacketRecord *record)
 {
-    return text_is(record->event->type, "created") && record->packet->lineage != NULL;
+    return text_is(record->event->type, "created") && record->event->details != NULL &&
+           record->event->details->text.len > strlen("{}");
 }
 
 static bool asks(const Hr__PacketRecord *record)

@@ -19,6 +19,7 @@
 #define HOOK_URL_MAX 2048
 #define HOOK_FILTERS_MAX 64
 #define FROM_MAX 64 // a UUID in any spelling, @, a sequence
+#define LABEL_MAX 128
 
 static const struct {
     const ProtobufCMessageDescriptor *message;
@@ -48,6 +49,12 @@ static const struct {
     {&hr__lineage__descriptor,            "max_context_bytes", {.flags = RULE_QUIET}                                  },
     {&hr__lineage__descriptor,            "omitted",           {.flags = RULE_QUIET}                                  },
     {&hr__lineage__descriptor,            "assembled",         {.flags = RULE_QUIET}                                  },
+
+    {&hr__live_event__descriptor,         "also",              {.flags = RULE_QUIET}                                  },
+    {&hr__live_data__descriptor,          "parent_packet_id",  {.flags = RULE_QUIET}                                  },
+    {&hr__live_data__descriptor,          "hitl_response",     {.flags = RULE_QUIET}                                  },
+    {&hr__follow_packets__descriptor,     "since",             {.min = 0, .max = INT64_MAX}                           },
+    {&hr__listen_query__descriptor,       "since",             {.min = 0, .max = INT64_MAX}                           },
 
     {&hr__source_agent__descriptor,       "id",                {.flags = RULE_REQUIRED}                               },
     {&hr__source_agent__descriptor,       "name",              {.flags = RULE_REQUIRED}                               },
@@ -180,6 +187,14 @@ static const struct {
     {&hr__search_packets__descriptor,     "offset",            {.min = 0, .max = INT64_MAX}                           },
     {&hr__list_awaiting__descriptor,      "limit",             {.min = 1, .max = PAGE_MAX}                            },
     {&hr__list_awaiting__descriptor,      "offset",            {.min = 0, .max = INT64_MAX}                           },
+    {&hr__create_schema__descriptor,      "name",              {.flags = RULE_REQUIRED, .min = 1, .max = LABEL_MAX}   },
+    {&hr__create_schema__descriptor,      "json_schema",       {.flags = RULE_REQUIRED | RULE_OBJECT}                 },
+    {&hr__create_schema__descriptor,      "version",           {.min = 1, .max = INT64_MAX}                           },
+    {&hr__get_schema__descriptor,         "schema_id",         {.flags = RULE_REQUIRED}                               },
+    {&hr__list_schemas__descriptor,       "limit",             {.min = 1, .max = PAGE_MAX}                            },
+    {&hr__list_schemas__descriptor,       "offset",            {.min = 0, .max = INT64_MAX}                           },
+    {&hr__check_context__descriptor,      "schema_id",         {.flags = RULE_REQUIRED}                               },
+    {&hr__check_context__descriptor,      "context",           {.flags = RULE_REQUIRED}                               },
     {&hr__list_audit__descriptor,         "limit",             {.min = 1, .max = PAGE_MAX}                            },
     {&hr__list_audit__descriptor,         "offset",            {.min = 0, .max = INT64_MAX}                           },
     {&hr__create_hook__descriptor,        "url",               {.flags = RULE_REQUIRED, .min = 1, .max = HOOK_URL_MAX}},

@@ -13,9 +13,11 @@
 #include <handoffrail/v1/batch.pb-c.h>
 #include <handoffrail/v1/chain.pb-c.h>
 #include <handoffrail/v1/command.pb-c.h>
+#include <handoffrail/v1/live.pb-c.h>
 #include <handoffrail/v1/packet.pb-c.h>
 #include <handoffrail/v1/query.pb-c.h>
 #include <handoffrail/v1/record.pb-c.h>
+#include <handoffrail/v1/schema.pb-c.h>
 #include <handoffrail/v1/webhook.pb-c.h>
 
 // A message with every field absent.

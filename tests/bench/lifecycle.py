@@ -1,13 +1,16 @@
 """What the clocks of the rail and claim-next cost. Needs the release preset and an otherwise quiet machine.
 
-    HR_PRESET=release build/venv/bin/python tests/bench/lifecycle.py [next] [timers]
+    HR_PRESET=release build/venv/bin/python tests/bench/lifecycle.py [next] [timers] [batch]
 
 Prints one JSON object a line:
   next    claim-next from 256 waiting agents while packets are made: a second, and as a ratio to whole appends
   timers  100,000 armed checkpoints: memory and CPU of the worker at rest, its rebuild after a kill,
           and how late 2,000 deadlines spread over ten seconds are met
+  batch   50 creates in one request, as a ratio to 50 requests: one after the other, and all at once;
+          in time and in the CPU time of gateway and packet workers
 """
 
+import asyncio
 import json
 import os
 import pathlib
@@ -22,8 +25,9 @@ import httpx
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "support"))
 
-from packets import body  # noqa: E402
+from packets import PACKETS, body  # noqa: E402
 from rail import BIN, Rail, wait_until  # noqa: E402
+from web import Web  # noqa: E402
 
 ARMED = 100_000
 DUE = 2_000
@@ -111,8 +115,60 @@ def bench_timers():
         }), flush=True)
 
 
+def costs(rail, make, rounds):
+    """(median ms of one call of make, CPU ms of it in the programs of the rail)"""
+    pids = [pid for name, pid in rail.pids.items() if name.startswith(("hr-gateway", "hr-worker-packet"))]
+    before = sum(stat(pid)[1] for pid in pids)
+    taken = []
+    for _ in range(rounds):
+        started = time.monotonic()
+        make()
+        taken.append(time.monotonic() - started)
+    used = sum(stat(pid)[1] for pid in pids) - before
+    return sorted(taken)[rounds // 2] * 1000, used * 1000 / rounds
+
+
+def bench_batch():
+    size, rounds = 50, 100
+    one = json.dumps(body()).encode()
+    many = json.dumps({"packets": [body()] * size}).encode()
+    with Rail() as rail, httpx.Client(base_url=rail.url, headers=rail.headers) as client:
+
+        def in_a_row():
+            for _ in range(size):
+                client.post(PACKETS, content=one).raise_for_status()
+
+        def in_a_batch():
+            assert len(client.post(PACKETS + "/batch", content=many).json()["created"]) == size
+
+        async def all_at_once():
+            async with Web(rail.url, rail.headers) as web:
+                await asyncio.gather(*(web.post(PACKETS, one) for _ in range(size)))
+                taken = []
+                pids = [p for n, p in rail.pids.items() if n.startswith(("hr-gateway", "hr-worker-packet"))]
+                before = sum(stat(pid)[1] for pid in pids)
+                for _ in range(rounds):
+                    started = time.monotonic()
+                    await asyncio.gather(*(web.post(PACKETS, one) for _ in range(size)))
+                    taken.append(time.monotonic() - started)
+                used = sum(stat(pid)[1] for pid in pids) - before
+                return sorted(taken)[rounds // 2] * 1000, used * 1000 / rounds
+
+        in_a_batch()
+        batch = costs(rail, in_a_batch, rounds)
+        row = costs(rail, in_a_row, rounds // 5)
+        once = asyncio.run(all_at_once())
+        print(json.dumps({
+            "name": "batch", "size": size,
+            "batch_ms": round(batch[0], 2), "in_a_row_ms": round(row[0], 2), "at_once_ms": round(once[0], 2),
+            "batch_cpu_ms": round(batch[1], 2), "at_once_cpu_ms": round(once[1], 2),
+            "time_to_in_a_row": round(batch[0] / row[0], 3), "time_to_at_once": round(batch[0] / once[0], 3),
+            "cpu_to_at_once": round(batch[1] / once[1], 3),
+        }), flush=True)
+
+
 if __name__ == "__main__":
-    wanted = sys.argv[1:] or ["next", "timers"]
-    for name, bench in {"next": bench_next, "timers": bench_timers}.items():
+    wanted = sys.argv[1:] or ["next", "timers", "batch"]
+    for name, bench in {"next": bench_next, "timers": bench_timers, "batch": bench_batch}.items():
         if name in wanted:
             bench()

@@ -449,7 +449,7 @@ def test_a_bad_cursor_is_refused(loop, web, cursor):
 
 @pytest.mark.parametrize(
     "packet_id",
-    ["abc", "batch", "11111111-1111-4111-8111-11111111111", "11111111111141118111111111111111f",
+    ["abc", "batches", "11111111-1111-4111-8111-11111111111", "11111111111141118111111111111111f",
      "%00", NOWHERE + "%00", "g1111111-1111-4111-8111-111111111111", "*", ">", "a.b", "%f0%9f%98%80"],
 )
 def test_an_id_that_is_none_is_refused(loop, web, packet_id):

@@ -53,7 +53,7 @@ def test_highest_priority_first_then_oldest(loop, web, name):
             (await create(web, name, priority), priority)
             for priority in ["low", "normal", "high", "normal", "critical", "high", "low"]
         ]
-        await asyncio.sleep(0.2)
+        await asyncio.sleep(0.6)
         order = ["critical", "high", "normal", "low"]
         expected = [pair[0] for pair in sorted(made, key=lambda pair: order.index(pair[1]))]
         assert [await take(web, name) for _ in made] == expected
@@ -70,7 +70,7 @@ def test_only_what_is_addressed_to_the_agent_unless_it_asks_for_more(loop, web, 
             web, name + "-third", "critical", tags=[tag], claim_policy="addressed"
         )
         anyone = await create(web, "*", "low", tags=[tag])
-        await asyncio.sleep(0.2)
+        await asyncio.sleep(0.6)
         assert await take(web, name, tags=[tag]) == anyone
         assert await take(web, name, tags=[tag]) is None
         assert await take(web, name, tags=[tag], scope="any") == other
@@ -84,7 +84,7 @@ def test_tags_must_all_be_there(loop, web, name):
     async def run():
         both = await create(web, name, tags=["a", "b"])
         one = await create(web, name, "critical", tags=["a"])
-        await asyncio.sleep(0.2)
+        await asyncio.sleep(0.6)
         assert await take(web, name, tags=["b", "a"]) == both
         assert await take(web, name, tags=["c"]) is None
         assert await take(web, name, tags=[]) == one
@@ -170,7 +170,7 @@ def test_waiting_outweighs_priority_in_the_end(make_rail, loop):
             await asyncio.sleep(1.2)
             normal = await create(web, "a", "normal")
             high = await create(web, "a", "high")
-            await asyncio.sleep(0.2)
+            await asyncio.sleep(0.6)
             assert [await take(web, "a") for _ in range(3)] == [high, low, normal]
 
     loop.run(run())
@@ -259,5 +259,129 @@ def test_tenants_take_turns(loop, admin, name):
 
         await gather(*(claim_one("crowd") for _ in range(crowd_size)), claim_one("small"))
         assert finished.index("small") < crowd_size / 2
+
+    loop.run(run())
+
+
+# --- Idempotency-Key -------------------------------------------------------------------------
+
+
+async def take_with_key(web, agent, key, **parts):
+    body = {"agent_id": agent, "agent_name": "N", **parts}
+    return await web.post(NEXT, body, headers={"Idempotency-Key": key})
+
+
+def test_a_repeat_is_given_the_same_packet(loop, web, agent, name):
+    async def run():
+        made = [await create(web, name) for _ in range(3)]
+        await asyncio.sleep(0.6)
+        key = uuid.uuid4().hex
+        first = await take_with_key(web, name, key)
+        assert first.status == 200 and first.json()["id"] == made[0]
+        for wait in (0, 1):
+            again = await take_with_key(web, name, key, wait_seconds=wait)
+            assert again.status == 200 and again.json() == first.json()
+            assert again.headers["x-hr-seq"] == first.headers["x-hr-seq"]
+        reply = await agent.json(
+            "packet.claim-next",
+            {"agent_id": name, "agent_name": "N"},
+            {"Idempotency-Key": key},
+        )
+        assert reply.json() == first.json(), "through the other door as well"
+        other = await take_with_key(web, name, uuid.uuid4().hex)
+        assert other.json()["id"] == made[1]
+
+    loop.run(run())
+
+
+def test_a_repeat_is_the_same_when_much_has_happened_to_the_packet(loop, web, name):
+    async def run():
+        made = await create(web, name)
+        key = uuid.uuid4().hex
+        first = await take_with_key(web, name, key, wait_seconds=2)
+        assert first.json()["id"] == made
+        for i in range(30):  # more than the packet remembers
+            change = {"context": {"summary": str(i)}}
+            assert (await web.request("PATCH", f"{PACKETS}/{made}", change)).status == 200
+        await web.request("PATCH", f"{PACKETS}/{made}", {"status": "completed"})
+        again = await take_with_key(web, name, key)
+        assert again.json() == first.json()
+
+    loop.run(run())
+
+
+def test_a_key_is_not_for_another_request_and_not_for_another_tenant(loop, web, name):
+    async def run():
+        await create(web, name)
+        await create(web, name + "-other")
+        key = uuid.uuid4().hex
+        assert (await take_with_key(web, name, key, wait_seconds=2)).status == 200
+        refused = await take_with_key(web, name + "-other", key)
+        assert refused.status == 422 and refused.json()["code"] == "idempotency_key_reused"
+
+    loop.run(run())
+
+
+def test_nothing_given_is_nothing_remembered(loop, web, name):
+    async def run():
+        key = uuid.uuid4().hex
+        assert (await take_with_key(web, name, key)).status == 204
+        made = await create(web, name)
+        assert (await take_with_key(web, name, key, wait_seconds=2)).json()["id"] == made
+
+    loop.run(run())
+
+
+def test_repeats_at_once_are_given_one_packet(loop, web, name):
+    async def run():
+        made = [await create(web, name) for _ in range(8)]
+        await asyncio.sleep(0.6)
+        for _ in range(8):
+            key = uuid.uuid4().hex
+            answers = await gather(*(take_with_key(web, name, key) for _ in range(6)))
+            found = {answer.json()["id"] for answer in answers if answer.status == 200}
+            # While one of them is given the last packet, another may find that there is none.
+            assert len(found) == 1 and {answer.status for answer in answers} <= {200, 204}
+            made.remove(found.pop())
+        assert await take(web, name) is None
+
+    loop.run(run())
+
+
+def test_a_choice_that_was_noted_and_not_claimed_is_made_good(loop, web, admin, name):
+    """As if the worker had died between the note and the claim."""
+    from agent import record_pb2
+
+    async def run():
+        made = [await create(web, name) for _ in range(2)]
+        await asyncio.sleep(0.6)
+        key = uuid.uuid4().hex
+        first = (await take_with_key(web, name, key)).json()
+        assert first["id"] == made[0]
+        import hashlib
+
+        js = admin.nats.jetstream()
+        subject = f"hr.v1.given.default.{hashlib.sha256(key.encode()).hexdigest()}"
+        stored = await js.get_last_msg("HR_GIVEN", subject)
+        note = record_pb2.Given.FromString(stored.data)
+        assert note.packet_id == made[0] and note.sequence > 0
+        # The claim is there, the second note is not.
+        note.ClearField("sequence")
+        await js.publish(subject, note.SerializeToString())
+        assert (await take_with_key(web, name, key)).json() == first
+        # Neither is there.
+        other = uuid.uuid4().hex
+        note.packet_id = made[1]
+        subject = f"hr.v1.given.default.{hashlib.sha256(other.encode()).hexdigest()}"
+        await js.publish(subject, note.SerializeToString())
+        assert (await take_with_key(web, name, other)).json()["id"] == made[1]
+        # It is somebody else's by now.
+        third = uuid.uuid4().hex
+        subject = f"hr.v1.given.default.{hashlib.sha256(third.encode()).hexdigest()}"
+        await js.publish(subject, note.SerializeToString())
+        await web.request("PATCH", f"{PACKETS}/{made[1]}", {"status": "failed"})
+        new = await create(web, name)
+        answer = await take_with_key(web, name, third, wait_seconds=2)
+        assert answer.status == 200 and answer.json()["id"] == new
 
     loop.run(run())

@@ -5,6 +5,7 @@ import os
 import signal
 import time
 
+import nats
 import pytest
 from agent import Admin, Agent
 from config import put_tenant
@@ -87,6 +88,36 @@ async def records_of(admin, packet_id):
     return [record for _, subject, record in await admin.records() if packet_id in subject]
 
 
+def test_who_follows_the_stream_and_is_behind_skips_nothing(short, loop):
+    """A rollup, or a purge by subject, has nats-server 2.9 move every consumer to what stays."""
+
+    async def run():
+        async with Web(short.url, short.headers) as web, Admin(short) as admin:
+            js = admin.nats.jetstream()
+            before = (await js.stream_info("HR_PACKETS_0")).state.last_seq
+            config = nats.js.api.ConsumerConfig(
+                durable_name="behind",
+                ack_policy="none",
+                deliver_policy="by_start_sequence",
+                opt_start_seq=before + 1,
+                filter_subject="hr.v1.packet.0.*.*",
+            )
+            await js.add_consumer("HR_PACKETS_0", config)
+            open_ones = [(await create(web))["id"] for _ in range(30)]
+            done = (await create(web))["id"]
+            await finish(web, done)
+            await until(web, done, lambda p: "archived_at" in p)
+            await asyncio.sleep(0.5)
+            subscription = await js.pull_subscribe(None, durable="behind", stream="HR_PACKETS_0")
+            seen = set()
+            while not set(open_ones) <= seen:
+                for message in await subscription.fetch(200, timeout=3):
+                    seen.add(message.subject.rpartition(".")[2])
+            await js.delete_consumer("HR_PACKETS_0", "behind")
+
+    loop.run(run())
+
+
 def test_a_finished_packet_leaves_a_stub_and_stays_readable(short, loop):
     async def run():
         async with Web(short.url, short.headers) as web, Admin(short) as admin, Agent(short) as agent:
@@ -98,6 +129,11 @@ def test_a_finished_packet_leaves_a_stub_and_stays_readable(short, loop):
             archived_at = packet.pop("archived_at")
             assert archived_at and packet == whole
             records = await records_of(admin, packet_id)
+            for _ in range(100):
+                if len(records) == 1:
+                    break
+                await asyncio.sleep(0.02)
+                records = await records_of(admin, packet_id)
             assert [r.event.type for r in records] == ["archived"]
             assert records[0].ByteSize() < 1000
             answer = await agent.json("packet.get", {"packet_id": packet_id})

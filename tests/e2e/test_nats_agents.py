@@ -2,13 +2,16 @@
 
 import asyncio
 import json
+import secrets
 import time
 import uuid
 
 import pytest
 from agent import JSON, STREAM, command_pb2, packet_pb2, record_pb2
+from config import put_key
 from packets import PACKETS, body, claim
 from rail import wait_until
+from web import Web
 
 NOWHERE = "11111111-1111-4111-8111-111111111111"
 
@@ -390,3 +393,53 @@ def test_what_is_not_an_agents_is_refused_by_the_server(
         return [text for text in agent.refused if "permissions violation" in text.lower()]
 
     assert subject.lower() in wait_until(refused, 5, "the server refuses")[0]
+
+
+def test_an_agent_cannot_answer_a_request_of_another_key(run, rail, agent, admin):
+    """A key of HR_KEYS with the agent's own id shows the agent how the gateway names its requests;
+    a worker may be told to answer to any name in the agent's inbox. None of that may reach a
+    request that another key is waiting with."""
+    key = new_key()
+
+    async def attack():
+        await put_key(admin, key, agent.key, "default", "agent")
+        seen = []
+
+        async def note(message):
+            seen.append(message.subject)
+
+        await agent.nats.subscribe(f"_INBOX.{agent.key}.>", cb=note)
+        await agent.nats.flush()
+        wish = {"agent_id": "nobody-" + secrets.token_hex(4), "agent_name": "N"}
+        async with Web(rail.url, {"X-API-Key": key}) as own, Web(rail.url, rail.headers) as other:
+            for _ in range(100):
+                answer = await own.post(PACKETS + "/claim-next", wish)
+                if answer.status == 204:
+                    break
+                await asyncio.sleep(0.02)
+            assert answer.status == 204, answer
+            await agent.nats.flush()
+            names = {name.rsplit(".", 2)[0] for name in seen if name.count(".") == 4}
+            assert names, "the gateway's name is seen"
+            waiting = asyncio.ensure_future(
+                other.post(PACKETS + "/claim-next", {**wish, "wait_seconds": 2})
+            )
+            await asyncio.sleep(0.3)
+            assert not waiting.done()
+            made = (await agent.json("packet.create", body())).json()["id"]
+            data = json.dumps({"packet_id": made}).encode()
+            for name in names:
+                for lane in range(8):
+                    for generation in range(16):
+                        for slot in range(8):
+                            await agent.nats.publish(
+                                agent.subject("packet.get"),
+                                data,
+                                reply=f"{name}.{lane:x}.{generation:x}-{slot:x}",
+                                headers={"Content-Type": JSON},
+                            )
+            await agent.nats.flush()
+            answer = await waiting
+            assert answer.status == 204, answer
+
+    run(attack())

@@ -60,6 +60,7 @@ def subscribe(subject):
         ("worker", "hr.v1.packet.no-stream-takes-this"),
         ("worker", "_INBOX.somebody.1"),
         ("worker", "hr.v1.cmd.default.hr-worker-chain.packet.version"),
+        ("worker", "hr.v1.cmd.default.hr-worker-packet.schema.check"),
         ("admin", "anything"),
     ],
 )
@@ -88,6 +89,9 @@ def test_may_publish(rail, user, subject):
         ("worker", "$JS.API.STREAM.MSG.DELETE.HR_PACKETS_0"),
         ("worker", "$JS.API.STREAM.UPDATE.HR_PACKETS_0"),
         ("worker", "hr.v1.cmd.default.agent.packet.create"),
+        ("worker", "hr.v1.cmd.default.hr-worker-packet.schema.create"),
+        ("worker", "$KV.HR_KEYS.x"),
+        ("agent", "$KV.HR_SCHEMAS.default.x"),
         ("worker", "hr.v1.event.default.x"),
     ],
 )

@@ -14,7 +14,7 @@ import httpx
 import pytest
 from rail import BIN, NOBODY, birth, descendants, enterable_folder, has_ended, wait_until
 
-NOUNS = ["packet", "claim", "chain", "hitl", "expiry", "webhook", "audit", "query"]
+NOUNS = ["packet", "claim", "chain", "hitl", "expiry", "webhook", "audit", "query", "schema"]
 WORKERS = [f"hr-worker-{noun}-1" for noun in NOUNS]
 EVERYBODY = ["nats-server", "postgres", *WORKERS, "hr-gateway-1"]
 
@@ -109,6 +109,7 @@ def test_a_child_gets_no_secret_it_does_not_need(rail):
     )
     may_know = {
         **dict.fromkeys(WORKERS, {"nats.worker"}),
+        "hr-worker-expiry-1": {"nats.expiry"},
         "hr-worker-audit-1": {"nats.worker", "postgres.handoffrail"},
         "hr-worker-query-1": {"nats.worker", "postgres.handoffrail"},
         "hr-gateway-1": {"nats.gateway"},

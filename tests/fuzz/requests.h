@@ -20,6 +20,8 @@ static inline const ProtobufCMessageDescriptor *request_chosen_by(uint8_t byte)
         &hr__list_awaiting__descriptor,  &hr__export_audit__descriptor,
         &hr__batch_create__descriptor,   &hr__batch_claim__descriptor,
         &hr__batch_complete__descriptor, &hr__batch_respond__descriptor,
+        &hr__socket_command__descriptor, &hr__follow_packets__descriptor,
+        &hr__listen_query__descriptor,
     };
 
     return requests[(uint8_t)(byte - '0') % (sizeof requests / sizeof requests[0])];

@@ -16,8 +16,10 @@ chain_pb2 = contract.load("chain")
 admin_pb2 = contract.load("admin")
 batch_pb2 = contract.load("batch")
 query_pb2 = contract.load("query")
+live_pb2 = contract.load("live")
 record_pb2 = contract.load("record")
 audit_pb2 = contract.load("audit")
+schema_pb2 = contract.load("schema")
 
 STREAM = "HR_PACKETS_0"
 JSON = "application/json"
@@ -34,6 +36,7 @@ MESSAGES = {
     "packet.release": (command_pb2.ReleaseClaim, packet_pb2.Packet),
     "packet.decline": (command_pb2.DeclinePacket, packet_pb2.Packet),
     "packet.respond": (command_pb2.RespondPacket, packet_pb2.Packet),
+    "packet.follow": (live_pb2.FollowPackets, live_pb2.Following),
     "packet.list": (command_pb2.ListPackets, command_pb2.PacketPage),
     "packet.batch-create": (batch_pb2.BatchCreate, batch_pb2.BatchCreated),
     "packet.batch-claim": (batch_pb2.BatchClaim, batch_pb2.BatchClaimed),
@@ -48,6 +51,10 @@ MESSAGES = {
     "packet.version": (chain_pb2.GetVersion, packet_pb2.Packet),
     "packet.tree": (chain_pb2.GetTree, chain_pb2.ChainTree),
     "packet.history": (command_pb2.GetHistory, command_pb2.History),
+    "schema.create": (schema_pb2.CreateSchema, schema_pb2.Schema),
+    "schema.get": (schema_pb2.GetSchema, schema_pb2.Schema),
+    "schema.list": (schema_pb2.ListSchemas, schema_pb2.SchemaPage),
+    "schema.check": (schema_pb2.CheckContext, schema_pb2.SchemaVerdict),
     "audit.list": (command_pb2.ListAudit, command_pb2.AuditPage),
     "audit.export": (audit_pb2.ExportAudit, audit_pb2.AuditRows),
     "audit.wait": (command_pb2.Empty, command_pb2.Empty),

@@ -3,12 +3,14 @@
 
 #include "broker/base/digest.h"
 #include "gateway/keys.h"
+#include "gateway/routes.h"
 #include "tests/unit/messages.h"
 
 #include <criterion/criterion.h>
 #include <string.h>
 
-static const char *sent; // as X-API-Key
+static const char *sent;    // as X-API-Key
+static const char *queried; // as the query's api_key
 static bool current;
 static struct key stored; // under the digest of "stored-key"
 
@@ -16,6 +18,12 @@ const char *web_header(const struct web_request *request, const char *name)
 {
     (void)request;
     return strcmp(name, "X-API-Key") == 0 ? sent : NULL;
+}
+
+const char *web_query(const struct web_request *request, const char *name)
+{
+    (void)request;
+    return strcmp(name, "api_key") == 0 ? queried : NULL;
 }
 
 bool keys_are_current(const struct keys *keys)
@@ -112,6 +120,36 @@ Test(auth, refuses_keys_that_are_missing_wrong_revoked_or_too_long)
     stored.revoked = true;
     assert_refused("stored-key", ROLE_READER, PROBLEM_KEY_REVOKED, "\"API key has been revoked\"");
     cr_assert_eq(problem_status(problem.code), 401);
+}
+
+Test(auth, takes_the_key_of_a_listener_from_the_query)
+{
+    static const struct route listens = {.query = &hr__listen_query__descriptor};
+    static const struct route lists = {.query = &hr__list_packets__descriptor};
+
+    queried = "stored-key";
+    exchange.route = &listens;
+    cr_assert_eq(ask(NULL, ROLE_READER), RC_OK);
+    cr_assert_str_eq(exchange.caller.tenant, "acme");
+    cr_assert_eq(ask("wrong", ROLE_READER), RC_REFUSED, "the header goes first");
+    exchange.route = &lists;
+    cr_assert_eq(ask(NULL, ROLE_READER), RC_REFUSED, "nobody else's");
+}
+
+Test(auth, knows_when_a_key_does_not_hold_any_more)
+{
+    cr_assert_eq(ask("stored-key", ROLE_READER), RC_OK);
+    cr_assert(auth_still_holds(&exchange));
+    stored.revoked = true;
+    current = false;
+    cr_assert(auth_still_holds(&exchange), "it cannot be known");
+    current = true;
+    cr_assert_not(auth_still_holds(&exchange));
+    stored.revoked = false;
+    stored.tenant = "other";
+    cr_assert_not(auth_still_holds(&exchange));
+    cr_assert_eq(ask("boot", ROLE_READER), RC_OK);
+    cr_assert(auth_still_holds(&exchange));
 }
 
 Test(auth, trusts_no_key_while_the_bucket_may_have_changed)

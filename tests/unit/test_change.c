@@ -1,5 +1,6 @@
 // The change engine against a store in memory, which this file links in the place of the real one.
 #include "broker/change.h"
+#include "broker/inbox.h"
 
 #include "broker/base/id.h"
 #include "broker/packet/check.h"
@@ -164,6 +165,13 @@ static enum rc append_row(const char *packet_id, uint64_t expected, const void *
     row->len = len;
     fake.row_count++;
     return RC_OK;
+}
+
+void inbox_tell(struct store *store, const char *tenant, const struct stored *stored)
+{
+    (void)store;
+    (void)tenant;
+    (void)stored;
 }
 
 void store_append(struct store *store, const struct append *append, store_appended_fn done,
@@ -694,6 +702,52 @@ Test(change, looks_for_a_repeat_before_it_decides_where_it_is_told_to)
     assert_refused(&second, PROBLEM_HANDOFF_LOOP);
     second = follow_up("other", decide_create);
     assert_stored(&second, 2);
+}
+
+static size_t checks;
+static bool check_says_no;
+
+static void check(const struct change_spec *spec, struct store *store, struct arena *arena,
+                  change_checked_fn done, void *change)
+{
+    struct problem problem;
+
+    (void)spec;
+    (void)store;
+    checks++;
+    if (check_says_no)
+        (void)problem_set(&problem, arena, PROBLEM_VALIDATION, "no");
+    done(change, check_says_no ? &problem : NULL);
+}
+
+static struct outcome create_checked(const char *key)
+{
+    return run_spec((struct change_spec){
+        .verb = "create",
+        .look_first = true,
+        .idempotency_key = key,
+        .check = check,
+        .decide = decide_create,
+        .request = message_of(memory, &hr__create_packet__descriptor, create_body(memory, ""))});
+}
+
+Test(change, is_checked_once_and_a_repeat_is_not)
+{
+    struct outcome outcome;
+
+    fake.acts[0] = ACT_DROP; // decided anew, not checked anew
+    fake.acts[1] = ACT_DROP;
+    outcome = create_checked("key");
+    assert_stored(&outcome, 1);
+    cr_assert_eq(checks, 1);
+    check_says_no = true;
+    outcome = create_checked("key");
+    assert_stored(&outcome, 1);
+    cr_assert_eq(checks, 1);
+    outcome = create_checked("other");
+    assert_refused(&outcome, PROBLEM_VALIDATION);
+    cr_assert_eq(checks, 2);
+    cr_assert_eq(fake.row_count, 1);
 }
 
 Test(change, tells_the_same_body_of_two_commands_apart)

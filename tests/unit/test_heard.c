@@ -62,9 +62,12 @@ Test(heard, tells_of_a_child_as_of_a_chain)
     Hr__PacketRecord *record = record_of("created", HR__STATUS__STATUS_CREATED);
     struct heard heard;
 
-    record->packet->lineage = wire_new(memory, &hr__lineage__descriptor);
+    record->event->details = wire_json(memory, text_of("{\"chain\":true}"));
     cr_assert(heard_as(&heard, record));
     cr_assert_str_eq(heard.name, "packet.chained");
+    record->event->details = wire_json(memory, text_of("{}"));
+    cr_assert(heard_as(&heard, record));
+    cr_assert_str_eq(heard.name, "packet.created");
 }
 
 Test(heard, keeps_quiet_about_the_rest)

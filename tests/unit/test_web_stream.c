@@ -53,7 +53,8 @@ static void on_end(void *ctx, bool is_whole)
 
 static void on_request(void *ctx, struct web_request *made)
 {
-    static const struct web_stream stream = {.read = on_read, .gone = on_gone, .end = on_end};
+    static const struct web_stream stream = {
+        .read = on_read, .gone = on_gone, .end = on_end, .block = 4096};
 
     (void)ctx;
     request = made;

@@ -1,10 +1,15 @@
 // Load the parent, decide, append the child: the change engine does the last two.
 #include "workers/chain/chain.h"
 
+#include "broker/base/timestamp.h"
 #include "broker/commands.h"
 #include "broker/context.h"
 #include "broker/packet/chain.h"
+#include "broker/packet/check.h"
+#include "broker/schema_check.h"
 #include "broker/version.h"
+
+#include <assert.h>
 
 #define WINDOW_MIN 2
 
@@ -37,6 +42,65 @@ static void set_limits(struct chain_parent *parent, const struct chain *chain, c
     set(&parent->max_context_bytes, own->has_max_context_bytes, own->max_context_bytes, 0,
         INT64_MAX);
 }
+
+// --- the schema of a follow-up -------------------------------------------------------------------
+
+// A schema speaks of the context as the child will show it, so the child is put together once
+// before it is made.
+struct trial {
+    const struct change_spec *spec;
+    struct store *store;
+    struct arena *arena;
+    Hr__Packet *child;
+    change_checked_fn done;
+    void *change;
+};
+
+static void on_assembled(void *ctx, const struct problem *problem)
+{
+    struct trial *trial = ctx;
+    const Hr__ChainPacket *request = (const Hr__ChainPacket *)trial->spec->request;
+
+    if (problem != NULL)
+        trial->done(trial->change, problem);
+    else
+        schema_check(trial->store, trial->spec->tenant, request->schema_id, trial->child->context,
+                     trial->arena, trial->done, trial->change);
+}
+
+// Deciding changes what it is given, so it is given a copy.
+static ProtobufCMessage *copy_of(const ProtobufCMessage *request, struct arena *arena)
+{
+    Text bytes = wire_pack(arena, request);
+    ProtobufCMessage *copy = NULL;
+    enum rc rc = wire_unpack(&copy, arena, request->descriptor, bytes.data, bytes.len);
+
+    assert(rc == RC_OK);
+    (void)rc;
+    message_complete(copy, arena);
+    return copy;
+}
+
+static void check_schema(const struct change_spec *spec, struct store *store, struct arena *arena,
+                         change_checked_fn done, void *change)
+{
+    struct trial *trial = arena_alloc(arena, sizeof *trial);
+    const struct chain_parent *parent = spec->ctx;
+    struct decision decision = {.arena = arena,
+                                .packet_id = parent->packet_id, // of none; it is not looked at
+                                .key_id = spec->key_id,
+                                .ctx = parent,
+                                .now_us = timestamp_now_us()};
+
+    if (decide_chain(&decision, copy_of(spec->request, arena)) != RC_OK) {
+        done(change, &decision.problem);
+        return;
+    }
+    *trial = (struct trial){spec, store, arena, decision.packet, done, change};
+    context_assemble(store, spec->tenant, trial->child, arena, on_assembled, trial);
+}
+
+// --- the follow-up -------------------------------------------------------------------------------
 
 static void on_changed(void *ctx, enum rc rc, const struct stored *stored,
                        const struct problem *problem)
@@ -73,6 +137,7 @@ static void on_parent(void *ctx, enum rc rc, const struct version_last *last)
         .verb = "packet.chain",
         .look_first = true,
         .idempotency_key = command->idempotency_key,
+        .check = ((Hr__ChainPacket *)command->request)->has_schema_id ? check_schema : NULL,
         .decide = decide_chain,
         .ctx = &follow_up->parent,
         .request = command->request,

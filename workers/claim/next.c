@@ -1,5 +1,9 @@
-// An asker is ready (to be tried), trying (a claim is on its way) or waiting (nothing fits).
+// An asker is recalling (what an earlier try was given), ready (to be tried), trying (a claim is on
+// its way) or waiting (nothing fits).
 //
+//   recalling -> ready  one with an Idempotency-Key, whose first try was given nothing
+//   recalling -> trying likewise, which had chosen a packet
+//   recalling -> answered likewise, which was given one
 //   ready -> trying     when its tenant has its turn and fewer than TRYING_MAX are trying
 //   trying -> answered  the claim was made
 //   trying -> ready     somebody else was faster: the next best
@@ -11,6 +15,7 @@
 #include "broker/change.h"
 #include "broker/commands.h"
 #include "broker/metrics.h"
+#include "workers/claim/given.h"
 
 #include <stdlib.h>
 #include <uthash.h>
@@ -32,6 +37,9 @@ struct asker {
     int64_t until_ns;
     bool waiting;
     struct change_spec spec;
+    struct stored claimed; // while that is noted
+    struct given given;    // under its idempotency key
+    bool remembered;       // the packet is what an earlier try had chosen
     char packet_id[UUID_TEXT_BYTES];
 };
 
@@ -136,6 +144,15 @@ static struct command *end(struct asker *asker, const char *outcome)
     return command;
 }
 
+static void refuse(struct asker *asker, enum problem_code code, const char *text)
+{
+    struct arena *arena = asker->command->arena;
+    struct problem problem;
+
+    (void)problem_set(&problem, arena, code, "%s", text);
+    command_refuse(end(asker, "failed"), &problem);
+}
+
 static void stop_waiting(struct asker *asker)
 {
     struct next *next = asker->owner;
@@ -190,6 +207,34 @@ static bool is_gone(enum problem_code code)
     }
 }
 
+static void recall(struct asker *asker);
+
+// Noted or not: as long as the packet remembers the claim, a repeat finds it there as well.
+static void on_claim_noted(void *ctx, enum rc rc, uint64_t note)
+{
+    struct asker *asker = ctx;
+    struct store *store = asker->owner->store;
+    const struct stored stored = asker->claimed;
+
+    (void)rc;
+    (void)note;
+    command_reply_changed(end(asker, "claimed"), store, &stored);
+}
+
+static void answer(struct asker *asker, const struct stored *stored)
+{
+    struct store *store = asker->owner->store;
+
+    if (asker->command->idempotency_key == NULL) {
+        command_reply_changed(end(asker, "claimed"), store, stored);
+        return;
+    }
+    asker->claimed = *stored;
+    asker->given.packet_id = asker->packet_id;
+    asker->given.sequence = stored->sequence;
+    given_note(store, asker->command, &asker->given, on_claim_noted, asker);
+}
+
 static void on_claimed(void *ctx, enum rc rc, const struct stored *stored,
                        const struct problem *problem)
 {
@@ -199,12 +244,14 @@ static void on_claimed(void *ctx, enum rc rc, const struct stored *stored,
     next->trying--;
     if (rc == RC_OK) {
         (void)offers_note(next->offers, asker->queue->tenant, asker->packet_id, stored);
-        command_reply_changed(end(asker, "claimed"), next->store, stored);
+        answer(asker, stored);
     } else if (is_gone(problem->code)) {
         metric_add(next->outcome_metric, "lost", 1);
+        asker->remembered = false;
         make_ready(asker, true);
     } else {
-        offers_put_back(next->offers, asker->queue->tenant, asker->packet_id);
+        if (!asker->remembered)
+            offers_put_back(next->offers, asker->queue->tenant, asker->packet_id);
         command_refuse(end(asker, "failed"), problem);
     }
     pump(next);
@@ -226,15 +273,10 @@ static const ProtobufCMessage *claim_of(const struct command *command)
     return &claim->base;
 }
 
-static void try_one(struct next *next, struct asker *asker)
+static void claim(struct asker *asker)
 {
     struct command *command = asker->command;
 
-    if (!offers_take(next->offers, &asker->wish, asker->packet_id)) {
-        wait_or_end(asker);
-        return;
-    }
-    next->trying++;
     asker->spec = (struct change_spec){
         .tenant = command->tenant,
         .key_id = command->key_id,
@@ -244,7 +286,42 @@ static void try_one(struct next *next, struct asker *asker)
         .decide = decide_claim,
         .request = claim_of(command),
     };
-    change_run(next->store, &asker->spec, command->arena, on_claimed, asker);
+    change_run(asker->owner->store, &asker->spec, command->arena, on_claimed, asker);
+}
+
+static void on_choice_noted(void *ctx, enum rc rc, uint64_t note)
+{
+    struct asker *asker = ctx;
+    struct next *next = asker->owner;
+
+    if (rc == RC_OK) {
+        asker->given.note = note;
+        claim(asker);
+        return;
+    }
+    next->trying--;
+    offers_put_back(next->offers, asker->queue->tenant, asker->packet_id);
+    if (rc == RC_CONFLICT)
+        recall(asker);
+    else
+        command_fail(end(asker, "failed"), rc);
+    pump(next);
+}
+
+static void try_one(struct next *next, struct asker *asker)
+{
+    if (!asker->remembered && !offers_take(next->offers, &asker->wish, asker->packet_id)) {
+        wait_or_end(asker);
+        return;
+    }
+    next->trying++;
+    if (asker->command->idempotency_key == NULL || asker->remembered) {
+        claim(asker);
+        return;
+    }
+    asker->given.packet_id = asker->packet_id;
+    asker->given.sequence = 0;
+    given_note(next->store, asker->command, &asker->given, on_choice_noted, asker);
 }
 
 // A claim may end within the call that starts it, and calls this again: once is enough.
@@ -258,6 +335,48 @@ static void pump(struct next *next)
     while (next->trying < TRYING_MAX && (asker = take_turn(next)) != NULL)
         try_one(next, asker);
     next->pumping = false;
+}
+
+// --- repeats -------------------------------------------------------------------------------------
+
+static void on_first_answer(void *ctx, enum rc rc, const struct stored *stored)
+{
+    struct asker *asker = ctx;
+    struct store *store = asker->owner->store;
+
+    if (rc == RC_OK)
+        command_reply_changed(end(asker, "repeated"), store, stored);
+    else if (rc == RC_NOT_FOUND)
+        refuse(asker, PROBLEM_ARCHIVED, "The packet this was given has left the stream");
+    else
+        command_fail(end(asker, "failed"), rc);
+}
+
+static void on_recalled(void *ctx, enum rc rc, const struct given *given)
+{
+    struct asker *asker = ctx;
+    struct next *next = asker->owner;
+
+    asker->given = *given;
+    if (rc != RC_OK) {
+        command_fail(end(asker, "failed"), rc);
+    } else if (given->reused) {
+        refuse(asker, PROBLEM_KEY_REUSED, "This Idempotency-Key was used with a different request");
+    } else if (given->sequence != 0) {
+        store_load_at(next->store, asker->command->tenant, given->packet_id, given->sequence,
+                      asker->command->arena, on_first_answer, asker);
+    } else {
+        asker->remembered = given->packet_id != NULL;
+        if (asker->remembered)
+            (void)snprintf(asker->packet_id, sizeof asker->packet_id, "%s", given->packet_id);
+        make_ready(asker, false);
+        pump(next);
+    }
+}
+
+static void recall(struct asker *asker)
+{
+    given_load(asker->owner->store, asker->command, on_recalled, asker);
 }
 
 void next_claim(struct next *next, struct command *command, int64_t aging_us)
@@ -283,6 +402,10 @@ void next_claim(struct next *next, struct command *command, int64_t aging_us)
     asker->queue->askers++;
     uv_timer_init(next->loop, &asker->timer);
     asker->timer.data = asker;
+    if (command->idempotency_key != NULL) {
+        recall(asker);
+        return;
+    }
     make_ready(asker, false);
     pump(next);
 }

@@ -1,6 +1,7 @@
 // expiry: ends packets that are too old, and lets finished ones leave the stream.
 //   follows  the stream of packets, for their age; the bucket HR_TENANTS
 //   writes   hr.v1.packet.<shard>.<tenant>.<packet_id>, one conditional append per packet
+//   deletes  the records that an archived packet's stub stands for
 //   asks     audit.wait: nothing leaves the stream that Postgres does not have
 //   any number of copies may run, and any of them may be killed at any moment
 
@@ -10,6 +11,9 @@
 #include "broker/subjects.h"
 #include "broker/timers.h"
 #include "workers/expiry/projected.h"
+#include "workers/expiry/sweep.h"
+
+#define SWEPT_AGAIN_US (3600 * US_PER_SECOND) // longer than a worker takes to come back
 
 struct app {
     int64_t ttl_seconds;
@@ -18,6 +22,7 @@ struct app {
     struct bucket *tenants;
     struct projected *projected;
     struct timers *timers;
+    struct sweep *sweep;
     struct feed *feed;
     struct service_config config;
     struct service *service;
@@ -57,8 +62,13 @@ static void on_packet(void *ctx, const char *tenant, const char *packet_id,
                       const struct stored *stored)
 {
     struct app *app = ctx;
+    const Hr__Packet *packet = stored->record->packet;
 
     timers_note(app->timers, tenant, packet_id, stored);
+    // An older one was swept long ago.
+    if (packet->archived_at != NULL &&
+        timestamp_now_us() - wire_timestamp_us(packet->archived_at) < SWEPT_AGAIN_US)
+        sweep_packet(app->sweep, tenant, packet_id, stored->sequence);
 }
 
 static void open_feed(struct app *app)
@@ -93,6 +103,7 @@ static enum rc on_open(void *ctx, struct run *run)
 
     app->run = run;
     app->projected = projected_open(run);
+    app->sweep = sweep_open(run);
     app->timers = timers_open(run, &(struct timers_config){.kinds = DUE_TTL | DUE_ARCHIVE,
                                                            .limits = limits,
                                                            .may_fire = may_fire,
@@ -118,13 +129,14 @@ static void on_drain(void *ctx)
 
     service_drain(app->service);
     timers_drain(app->timers);
+    sweep_drain(app->sweep);
 }
 
 static size_t on_in_hand(void *ctx)
 {
     struct app *app = ctx;
 
-    return service_in_hand(app->service) + timers_in_hand(app->timers);
+    return service_in_hand(app->service) + timers_in_hand(app->timers) + sweep_in_hand(app->sweep);
 }
 
 static void on_close(void *ctx) // also runs when on_open() failed
@@ -135,6 +147,7 @@ static void on_close(void *ctx) // also runs when on_open() failed
     feed_close(app->feed);
     bucket_close(app->tenants);
     timers_close(app->timers);
+    sweep_close(app->sweep);
     projected_close(app->projected);
 }
 

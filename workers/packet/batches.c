@@ -4,6 +4,7 @@
 #include "broker/batch.h"
 #include "broker/packet/check.h"
 #include "broker/packet/json_read.h"
+#include "broker/schema_check.h"
 
 #include <inttypes.h>
 
@@ -20,10 +21,12 @@ static void read_element(struct batch_item *item, struct command *command, const
         if (issues.count > 0)
             rc = issues_to_problem(&issues, &problem);
     }
-    if (rc == RC_OK)
-        item->request = request;
-    else
+    if (rc != RC_OK) {
         item->error = problem_text(&problem);
+        return;
+    }
+    item->request = request;
+    item->check = schema_check_of_create((const Hr__CreatePacket *)request);
 }
 
 static void on_created(struct command *command, const struct batch *batch, uint64_t sequence)

@@ -1,10 +1,15 @@
 // packet: creates, reads, changes and deletes packets, one or many.
-//   takes   hr.v1.cmd.<tenant>.<key>.packet.create|get|update|delete|batch-create|batch-complete
+//   takes
+//   hr.v1.cmd.<tenant>.<key>.packet.create|get|update|delete|batch-create|batch-complete|follow
+//   makes   the durable consumers of agents that follow their tenant's packets
 //   writes  hr.v1.packet.<shard>.<tenant>.<packet_id>, one conditional append per change
+//   asks    schema.check of the schema workers, for a create that names a schema
 //   holds no state: any number of copies may run, and any of them may be killed at any moment
 
+#include "broker/schema_check.h"
 #include "broker/worker.h"
 #include "workers/packet/batches.h"
+#include "workers/packet/follow.h"
 
 struct app {
     struct worker worker; // first
@@ -24,6 +29,7 @@ static struct store *store_of(struct app *app)
 
 static void on_create(void *app, struct command *command)
 {
+    command->check = schema_check_of_create((const Hr__CreatePacket *)command->request);
     command_change(command, store_of(app), "packet.create", text_of(""), true, decide_create);
 }
 
@@ -54,6 +60,11 @@ static void on_batch_complete(void *app, struct command *command)
     batches_complete(command, store_of(app));
 }
 
+static void on_follow(void *app, struct command *command)
+{
+    follow_start(command, store_of(app));
+}
+
 int main(int argc, char **argv)
 {
     static const struct command_spec commands[] = {
@@ -63,6 +74,7 @@ int main(int argc, char **argv)
         {"packet", "delete",         &hr__packet_ref__descriptor,     on_delete        },
         {"packet", "batch-create",   &hr__batch_create__descriptor,   on_batch_create  },
         {"packet", "batch-complete", &hr__batch_complete__descriptor, on_batch_complete},
+        {"packet", "follow",         &hr__follow_packets__descriptor, on_follow        },
     };
     static const struct worker_spec spec = {
         .name = "packet",

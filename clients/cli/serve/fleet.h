@@ -6,7 +6,7 @@
 #include "clients/cli/serve/datadir.h"
 #include "clients/cli/serve/nats.h"
 
-#define FLEET_PROGRAMS 9
+#define FLEET_PROGRAMS 10
 #define FLEET_COPIES_MAX 32
 
 struct fleet {

@@ -23,21 +23,33 @@ struct user {
     const char *subscribe[SUBJECTS_MAX];
 };
 
-// Nobody but a worker appends to the packet streams, and nobody but the admin may delete or purge
-// one. The server does not check a request's reply subject against any of this: the workers do.
+#define WORKER_PUBLISH                                                                             \
+    "hr.v1.packet.>", "hr.v1.audit.head.*", "hr.v1.inbox.>", "hr.v1.given.>",                      \
+        "hr.v1.cmd.*.*.audit.wait", "hr.v1.cmd.*.*.packet.version", "hr.v1.cmd.*.*.schema.check",  \
+        "$KV.HR_SCHEMAS.*.*", "hr.v1.cmd.*.*.hook.dlq", "hr.v1.delivery.>", "$KV.HR_HOOKS.>",      \
+        "$KV.HR_OWNERS.>", "_INBOX.>", "$JS.API.INFO", "$JS.API.STREAM.INFO.*",                    \
+        "$JS.API.STREAM.CREATE.*", "$JS.API.STREAM.MSG.GET.*", "$JS.API.DIRECT.GET.>",             \
+        "$JS.API.CONSUMER.>", "$JS.ACK.>"
+#define WORKER_SUBSCRIBE                                                                           \
+    "hr.v1.cmd.>", "hr.v1.event.>", "hr.v1.delivery.members", "_INBOX.>", "$SRV.>"
+
+// Nobody but a worker appends to the packet streams, nobody but the expiry worker takes a message
+// out of one, and nobody but the admin may delete or purge one. The server does not check a
+// request's reply subject against any of this: the workers do.
 static const struct user users[NATS_USERS] = {
     [NATS_WORKER] =
         {
                        .name = "worker",
                        .secret = "nats.worker",
-                       .publish = {"hr.v1.packet.>", "hr.v1.audit.head.*", "hr.v1.cmd.*.*.audit.wait",
-                        "hr.v1.cmd.*.*.packet.version", "hr.v1.cmd.*.*.hook.dlq",
-                        "hr.v1.delivery.>", "$KV.HR_HOOKS.>", "$KV.HR_OWNERS.>", "_INBOX.>",
-                        "$JS.API.INFO", "$JS.API.STREAM.INFO.*", "$JS.API.STREAM.CREATE.*",
-                        "$JS.API.STREAM.MSG.GET.*", "$JS.API.DIRECT.GET.>", "$JS.API.CONSUMER.>",
-                        "$JS.ACK.>"},
-                       .subscribe = {"hr.v1.cmd.>", "hr.v1.event.>", "hr.v1.delivery.members", "_INBOX.>",
-                          "$SRV.>"},
+                       .publish = {WORKER_PUBLISH},
+                       .subscribe = {WORKER_SUBSCRIBE},
+                       },
+    [NATS_EXPIRY] =
+        {
+                       .name = "expiry",
+                       .secret = "nats.expiry",
+                       .publish = {WORKER_PUBLISH, "$JS.API.STREAM.MSG.DELETE.HR_PACKETS_0"},
+                       .subscribe = {WORKER_SUBSCRIBE},
                        },
     [NATS_GATEWAY] =
         {

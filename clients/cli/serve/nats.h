@@ -7,6 +7,7 @@
 
 enum nats_user {
     NATS_WORKER,
+    NATS_EXPIRY, // the worker of that name
     NATS_GATEWAY,
     NATS_AGENT, // agents that speak NATS themselves
     NATS_ADMIN,

@@ -1,0 +1,135 @@
+#include "gateway/listen.h"
+
+#include "broker/base/id.h"
+#include "broker/base/timestamp.h"
+#include "broker/packet/issues.h"
+#include "gateway/http.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+struct subscribe {
+    struct channels *channels;
+    bool refused;
+};
+
+static void on_subscribe(void *ctx, const char *name)
+{
+    struct subscribe *subscribe = ctx;
+
+    if (*name == '\0')
+        return;
+    if (strlen(name) > CHANNEL_MAX || !channels_add(subscribe->channels, text_of(name), 0, 0))
+        subscribe->refused = true;
+}
+
+static enum rc complain(const struct exchange *exchange, const char *name, const char *type,
+                        const char *message, struct problem *problem)
+{
+    struct issues issues = {.arena = exchange->arena};
+    struct path path = {0};
+
+    path_push_name(&path, text_of("query"));
+    path_push_name(&path, text_of(name));
+    (void)issues_add(&issues, &path, type, message);
+    return issues_to_problem(&issues, problem);
+}
+
+static enum rc read_channels(const struct exchange *exchange, struct channels *channels,
+                             struct problem *problem)
+{
+    struct subscribe subscribe = {.channels = channels};
+
+    web_query_each(exchange->request, "subscribe", on_subscribe, &subscribe);
+    if (!subscribe.refused)
+        return RC_OK;
+    return complain(exchange, "subscribe", "too_long",
+                    "Too many channels, or too long a name of one", problem);
+}
+
+// A client that comes back says what it has heard last.
+static enum rc read_place(const struct exchange *exchange, struct listener_config *config,
+                          struct problem *problem)
+{
+    static const char *const names[] = {"since", "Last-Event-ID", "last_event_id", "lastEventId"};
+    const char *text = web_header(exchange->request, "Last-Event-ID");
+    const char *name = "Last-Event-ID";
+    char *end;
+
+    for (size_t i = 0; text == NULL && i < sizeof names / sizeof names[0]; i++) {
+        name = names[i];
+        text = web_query(exchange->request, name);
+    }
+    if (text == NULL || *text == '\0')
+        return RC_OK;
+    errno = 0;
+    config->resumes = true;
+    config->since = strtoull(text, &end, 10);
+    if (errno == 0 && *end == '\0' && *text >= '0' && *text <= '9')
+        return RC_OK;
+    return complain(exchange, name, "int_parsing",
+                    "Input should be the id of an event: a whole number", problem);
+}
+
+bool listen_read(struct listening *listening, struct listener_config *config,
+                 struct exchange *exchange)
+{
+    struct channels *channels = channels_create(0);
+    struct uuid id = uuid_new();
+    struct problem problem;
+    enum rc rc = read_channels(exchange, channels, &problem);
+
+    if (rc == RC_OK)
+        rc = read_place(exchange, config, &problem);
+    if (rc != RC_OK) {
+        channels_destroy(channels);
+        http_refuse(exchange, &problem);
+        return false;
+    }
+    *listening =
+        (struct listening){.exchange = exchange, .channels = channels, .pinged_ns = clock_now_ns()};
+    uuid_format(listening->id, &id);
+    config->tenant = exchange->caller.tenant;
+    config->channels = channels;
+    return true;
+}
+
+void listen_end(struct listening *listening)
+{
+    listener_close(listening->listener);
+    listening->listener = NULL;
+    channels_destroy(listening->channels);
+    listening->channels = NULL;
+}
+
+bool listen_ping_is_due(struct listening *listening)
+{
+    int64_t now = clock_now_ns();
+
+    if (now - listening->pinged_ns < listening->exchange->gateway->ping_seconds * 1000000000)
+        return false;
+    listening->pinged_ns = now;
+    return true;
+}
+
+const char *listen_reason(const struct listening *listening)
+{
+    switch (listener_state(listening->listener)) {
+    case LISTENER_SLOW:
+        return "too slow: too many events are waiting; come back with the id of the last one";
+    case LISTENER_RESET:
+        return "the stream has lost its end: events may be told anew; come back";
+    case LISTENER_SHUTDOWN:
+        return "this gateway is shutting down; come back";
+    case LISTENER_STARTING:
+    case LISTENER_HEARS:
+        break;
+    }
+    return NULL;
+}
+
+const char *listen_now(char buffer[TIMESTAMP_TEXT_BYTES])
+{
+    timestamp_format(buffer, timestamp_now_us());
+    return buffer;
+}

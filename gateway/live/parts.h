@@ -1,0 +1,84 @@
+// What the files of this folder share. Internal to them.
+#ifndef GATEWAY_LIVE_PARTS_H
+#define GATEWAY_LIVE_PARTS_H
+
+#include "broker/consume.h"
+#include "broker/subjects.h"
+#include "gateway/live/live.h"
+
+#include <uthash.h>
+
+struct live {
+    struct run *run;
+    struct tail *tails; // by tenant
+    struct arena *scratch;
+    uv_timer_t tick;
+};
+
+// The live end of one tenant's changes: the newest of them, and who is listening.
+struct tail {
+    UT_hash_handle hh;
+    struct live *live;
+    struct listener *listeners;
+    struct consumer_config config;
+    struct consumer *consumer; // NULL: where the stream ends is not known yet
+    struct live_event *first;  // oldest that is kept
+    struct live_event *last;
+    size_t count;
+    size_t bytes;
+    uint64_t covered;  // everything behind it that is told at all is kept
+    uint64_t position; // of the last change seen
+    int64_t unused_ns; // since when nobody has been listening
+    bool asking;       // where the stream ends
+    bool closing;      // freed once that has been answered
+    char stream[STREAM_BYTES];
+    char filter[SUBJECT_BYTES];
+    char tenant[TOKEN_MAX + 1];
+};
+
+// A listener that reads the stream on its own.
+struct catching {
+    struct consumer_config config;
+    struct consumer *consumer;
+    struct live_event *first; // read and not yet taken
+    struct live_event *last;
+    struct live_event *taken; // the one its client has in hand
+    uint64_t seen;            // up to here
+    uint64_t level;           // where the tail was when it began
+    bool caught_up;           // everything up to that level has been read
+};
+
+struct listener {
+    struct listener *next;
+    struct listener *prev;
+    struct tail *tail;
+    struct listener_config config;
+    enum listener_state state;
+    struct catching *catching;   // NULL: it follows the tail
+    const struct live_event *at; // of the tail, the next to look at; NULL: it has seen all
+    size_t behind;               // wanted changes from there on
+    size_t behind_bytes;
+    uint64_t position;
+    bool doubtful; // waits for where the stream ends
+    bool is_reset;
+};
+
+// tail.c
+struct tail *tail_find(struct live *live, const char *tenant); // makes it if need be
+void tail_free(struct tail *tail);
+void tail_ask(struct tail *tail); // where the stream ends; then listener_begin of those who wait
+// The stream has lost what lies behind last: begins anew there.
+void tail_restart(struct tail *tail, uint64_t last);
+bool tail_is_ready(const struct tail *tail);
+
+// listener.c
+
+// The tail is ready; end is where the stream ends.
+void listener_begin(struct listener *listener, uint64_t end);
+// A change was added to the tail.
+void listener_hear(struct listener *listener, const struct live_event *event);
+// The tail's oldest change goes. False: the listener needs it, and force is not set.
+bool listener_let_go(struct listener *listener, const struct live_event *event, bool force);
+void listener_end(struct listener *listener, enum listener_state state);
+
+#endif

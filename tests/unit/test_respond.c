@@ -1,0 +1,185 @@
+// Who may answer a checkpoint, what counts as an answer, and how many it takes.
+#include "broker/packet/decide.h"
+#include "broker/packet/electorate.h"
+#include "broker/packet/hitl.h"
+
+#include "tests/unit/messages.h"
+
+#define ID "0190b5a2-7c3e-7def-8123-456789abcdef"
+#define NOW 1795210145634694
+
+static struct arena *memory;
+static struct decision decision;
+
+// Keys a1 and a2 are the group "leads".
+static bool is_member(const void *ctx, const char *key_id, Text group)
+{
+    (void)ctx;
+    return text_is(group, "leads") && (strcmp(key_id, "a1") == 0 || strcmp(key_id, "a2") == 0);
+}
+
+static size_t member_count(const void *ctx, Text group)
+{
+    (void)ctx;
+    return text_is(group, "leads") ? 2 : 0;
+}
+
+static const struct electorate electorate = {NULL, is_member, member_count};
+
+static void set_up(void)
+{
+    memory = arena_create(16 * 1024);
+    decision = (struct decision){
+        .arena = memory, .packet_id = ID, .key_id = "asker", .now_us = NOW, .ctx = &electorate};
+}
+
+static void tear_down(void)
+{
+    arena_destroy(memory);
+}
+
+TestSuite(respond, .init = set_up, .fini = tear_down);
+
+// more: members of the checkpoint, each with a comma before it.
+static void ask(const char *more)
+{
+    const char *hitl =
+        arena_printf(memory, ",\"hitl\":{\"reason\":\"r\",\"options\":[\"yes\",\"no\"]%s}", more);
+
+    decision.packet = NULL;
+    cr_assert_eq(decide_create(&decision, message_of(memory, &hr__create_packet__descriptor,
+                                                     create_body(memory, hitl))),
+                 RC_OK);
+    cr_assert_eq(decision.packet->status, HR__STATUS__STATUS_AWAITING_HUMAN);
+}
+
+static enum rc answer_with(const char *key, const char *response, const char *more)
+{
+    const char *json =
+        arena_printf(memory, "{\"response\":\"%s\",\"responded_by\":\"ann\"%s}", response, more);
+
+    decision.key_id = key;
+    return decide_respond(&decision, message_of(memory, &hr__respond_packet__descriptor, json));
+}
+
+static enum rc answer(const char *key, const char *response)
+{
+    return answer_with(key, response, "");
+}
+
+static void assert_open(void)
+{
+    cr_assert_eq(decision.packet->status, HR__STATUS__STATUS_AWAITING_HUMAN);
+    ASSERT_TEXT(decision.event_type, "hitl_voted");
+}
+
+static void assert_decided(const char *response)
+{
+    cr_assert_eq(decision.packet->status, HR__STATUS__STATUS_CLAIMED);
+    ASSERT_TEXT(decision.event_type, "hitl_responded");
+    ASSERT_TEXT(decision.packet->hitl->response, response);
+}
+
+Test(respond, takes_the_first_answer_of_anybody)
+{
+    ask("");
+    cr_assert_eq(answer("whoever", "yes"), RC_OK);
+    assert_decided("yes");
+    ASSERT_TEXT(decision.actor, "human:ann");
+    ASSERT_TEXT(decision.packet->hitl->votes[0]->key_id, "whoever");
+    cr_assert_eq(answer("another", "no"), RC_REFUSED);
+    cr_assert_eq(decision.problem.code, PROBLEM_NOT_AWAITING);
+}
+
+Test(respond, wants_one_of_the_options)
+{
+    ask("");
+    cr_assert_eq(answer("k", "perhaps"), RC_REFUSED);
+    cr_assert_eq(decision.problem.code, PROBLEM_VALIDATION);
+    cr_assert_eq(decision.packet->hitl->n_votes, 0);
+    ask(",\"free_form\":true");
+    cr_assert_eq(answer("k", "perhaps"), RC_OK);
+    assert_decided("perhaps");
+}
+
+Test(respond, listens_to_approvers_and_their_groups_alone)
+{
+    ask(",\"approvers\":[\"boss\",\"group:leads\"]");
+    cr_assert_eq(answer("whoever", "yes"), RC_REFUSED);
+    cr_assert_eq(decision.problem.code, PROBLEM_NOT_APPROVER);
+    cr_assert_eq(answer("group:leads", "yes"), RC_REFUSED, "a key of that name is no member");
+    cr_assert_eq(answer("a2", "yes"), RC_OK);
+    assert_decided("yes");
+}
+
+Test(respond, counts_to_the_quorum_and_each_key_once)
+{
+    ask(",\"approvers\":[\"boss\",\"group:leads\"],\"quorum\":2");
+    cr_assert_eq(answer("a1", "yes"), RC_OK);
+    assert_open();
+    cr_assert_eq(answer("a1", "yes"), RC_REFUSED);
+    cr_assert_eq(decision.problem.code, PROBLEM_ALREADY_VOTED);
+    cr_assert_eq(answer("boss", "yes"), RC_OK);
+    assert_decided("yes");
+    cr_assert_eq(decision.packet->hitl->n_votes, 2);
+}
+
+Test(respond, leaves_out_the_key_that_asked)
+{
+    ask(",\"approvers\":[\"asker\",\"boss\"],\"quorum\":1");
+    decision.packet->hitl->has_requested_by_key = true;
+    decision.packet->hitl->requested_by_key = text_of("asker");
+    cr_assert_eq(answer("asker", "yes"), RC_REFUSED);
+    cr_assert_eq(decision.problem.code, PROBLEM_NOT_APPROVER);
+    cr_assert_eq(answer("boss", "yes"), RC_OK);
+    assert_decided("yes");
+}
+
+Test(respond, ends_with_the_first_refusal_unless_a_majority_is_asked_for)
+{
+    ask(",\"approvers\":[\"boss\",\"a1\",\"a2\"],\"quorum\":2");
+    cr_assert_eq(answer("a1", "no"), RC_OK);
+    assert_decided("no");
+    ask(",\"approvers\":[\"boss\",\"a1\",\"a2\"],\"quorum\":2,\"on_reject\":\"majority\"");
+    cr_assert_eq(answer("a1", "no"), RC_OK);
+    assert_open();
+    cr_assert_eq(answer("a2", "no"), RC_OK);
+    assert_decided("no");
+}
+
+Test(respond, sees_that_the_quorum_cannot_be_reached_any_more)
+{
+    ask(",\"approvers\":[\"boss\",\"a1\",\"a2\"],\"quorum\":3,\"on_reject\":\"majority\"");
+    cr_assert_eq(answer("a1", "no"), RC_OK);
+    assert_decided("no");
+}
+
+Test(respond, binds_to_the_subject_or_to_the_edited_one)
+{
+    Text digest;
+
+    ask(",\"subject\":{\"pay\":10}");
+    digest = decision.packet->hitl->subject_digest;
+    cr_assert_eq(digest.len, 64);
+    cr_assert_eq(answer("k", "yes"), RC_OK);
+    cr_assert(text_equal(decision.packet->hitl->subject_digest, digest));
+    ask(",\"subject\":{\"pay\":10}");
+    cr_assert_eq(answer_with("k", "yes", ",\"subject\":{\"pay\":5}"), RC_OK);
+    ASSERT_TEXT(decision.packet->hitl->approved_subject->text, "{\"pay\":5}");
+    cr_assert_not(text_equal(decision.packet->hitl->subject_digest, digest));
+    ask("");
+    cr_assert_eq(answer_with("k", "yes", ",\"subject\":{\"pay\":5}"), RC_REFUSED);
+    cr_assert_eq(decision.problem.code, PROBLEM_VALIDATION);
+}
+
+Test(respond, counts_edited_subjects_apart)
+{
+    ask(",\"approvers\":[\"boss\",\"a1\",\"a2\"],\"quorum\":2,\"subject\":{\"pay\":10}");
+    cr_assert_eq(answer("boss", "yes"), RC_OK);
+    assert_open();
+    cr_assert_eq(answer_with("a1", "yes", ",\"subject\":{\"pay\":5}"), RC_OK);
+    assert_open();
+    cr_assert_eq(answer_with("a2", "yes", ",\"subject\":{\"pay\":5}"), RC_OK);
+    assert_decided("yes");
+    ASSERT_TEXT(decision.packet->hitl->approved_subject->text, "{\"pay\":5}");
+}
