@@ -24,6 +24,7 @@ struct part {
     enum part_state state;
     uint64_t generation; // tells one time that it is ours from another
     struct progress progress;
+    bool ask_again;            // where the stream ends could not be asked
     struct arena *arena;       // of last or left
     Hr__PartitionOwner *last;  // how it was found, while RECOVERING
     Hr__PartitionOwner *left;  // how it is left, while LEAVING
@@ -47,6 +48,7 @@ struct follower {
 };
 
 static void read_from_lowest(struct follower *follower);
+static void ask_end(struct follower *follower, unsigned partition);
 
 // --- offering ------------------------------------------------------------------------------------
 
@@ -193,6 +195,12 @@ static void on_tick(uv_timer_t *timer)
 {
     struct follower *follower = timer->data;
 
+    for (unsigned i = 0; i < PARTITIONS; i++) {
+        if (follower->parts[i].ask_again) {
+            follower->parts[i].ask_again = false;
+            ask_end(follower, i);
+        }
+    }
     catchup_look(follower->catchup);
 }
 
@@ -348,8 +356,6 @@ struct end_question {
     uint64_t generation;
 };
 
-static void ask_end(struct follower *follower, unsigned partition);
-
 static void on_end(void *ctx, enum rc rc, uint64_t end)
 {
     struct end_question question = *(struct end_question *)ctx;
@@ -364,7 +370,7 @@ static void on_end(void *ctx, enum rc rc, uint64_t end)
         part->generation != question.generation)
         return;
     if (rc != RC_OK) {
-        ask_end(follower, question.partition);
+        part->ask_again = true;
         return;
     }
     registry_each(follower->config.registry, find_lowest, &activation);
@@ -398,7 +404,7 @@ static void on_registry(void *ctx, enum rc rc)
     }
     if (rc != RC_CLOSED && !question->follower->closed && part->state == RECOVERING &&
         part->generation == question->generation)
-        ask_end(question->follower, question->partition);
+        part->ask_again = true;
     free(question);
 }
 
