@@ -259,6 +259,7 @@ static void drop_line(struct queue *queue, struct line *line)
         if (parcel->state == PARCEL_WAITING)
             heap_remove(queue, parcel);
         if (parcel->state == PARCEL_TAKEN && !queue->closing) {
+            assert(queue->deliveries != NULL);
             HASH_DEL(queue->deliveries, parcel); // it may come anew with its hook meanwhile
             parcel->hook = NULL;
         } else {
