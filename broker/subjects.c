@@ -68,6 +68,11 @@ void subject_command(char subject[SUBJECT_BYTES], const char *tenant, const char
     assert(len > 0 && len < SUBJECT_BYTES);
 }
 
+void subject_notice(char subject[SUBJECT_BYTES], const char *tenant)
+{
+    (void)snprintf(subject, SUBJECT_BYTES, "hr.v1.notice.%s", tenant);
+}
+
 void subject_inbox(char subject[SUBJECT_BYTES], const char *tenant, const char *agent)
 {
     (void)snprintf(subject, SUBJECT_BYTES, "hr.v1.inbox.%s.%s", tenant, agent);

@@ -101,6 +101,9 @@ enum rc subject_parse_packet(struct packet_subject *parts, const char *subject) 
 void subject_command(char subject[SUBJECT_BYTES], const char *tenant, const char *key,
                      const char *noun, const char *verb);
 
+// tenant: a safe token.
+void subject_notice(char subject[SUBJECT_BYTES], const char *tenant);
+
 // tenant, agent: safe tokens.
 void subject_inbox(char subject[SUBJECT_BYTES], const char *tenant, const char *agent);
 

@@ -13,6 +13,7 @@
 #include <inttypes.h>
 
 #define BLOCK_BYTES 4096     // taken at a time
+#define NOTICES_MAX 65536    // bytes that may wait; a client that takes nothing misses notices
 #define TEXT_KEPT_BYTES 4096 // of memory that stays with a stream that has nothing to say
 
 struct sse {
@@ -152,6 +153,18 @@ static void on_ready(void *ctx)
     web_wake(sse->web);
 }
 
+static void on_notice(void *ctx, const char *type, Text json)
+{
+    struct sse *sse = ctx;
+
+    if (!sse->greeted || sse->text.len > NOTICES_MAX)
+        return;
+    buf_printf(&sse->text, "event: %s\ndata: ", type);
+    buf_append(&sse->text, json.data, json.len);
+    buf_puts(&sse->text, "\n\n");
+    web_wake(sse->web);
+}
+
 static void on_tick(void *ctx)
 {
     struct sse *sse = ctx;
@@ -186,7 +199,8 @@ void sse_listen(struct exchange *exchange)
         {"X-Accel-Buffering", "no"      },
     };
     struct sse *sse = arena_calloc(exchange->arena, 1, sizeof *sse);
-    struct listener_config config = {.on_ready = on_ready, .on_tick = on_tick, .ctx = sse};
+    struct listener_config config = {
+        .on_ready = on_ready, .on_notice = on_notice, .on_tick = on_tick, .ctx = sse};
     const struct web_stream stream = {
         .read = on_read, .gone = on_gone, .end = on_end, .ctx = sse, .block = BLOCK_BYTES};
 

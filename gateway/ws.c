@@ -203,6 +203,15 @@ static void on_ready(void *ctx)
     go_on(ctx);
 }
 
+static void on_notice(void *ctx, const char *type, Text json)
+{
+    struct ws *ws = ctx;
+
+    (void)type;
+    if (ws->greeted && websocket_has_room(ws->socket))
+        websocket_send(ws->socket, json.data, json.len);
+}
+
 static void on_closed(void *ctx)
 {
     struct ws *ws = ctx;
@@ -237,7 +246,8 @@ static void refuse(struct exchange *exchange, enum problem_code code, const char
 void ws_listen(struct exchange *exchange)
 {
     struct ws *ws = arena_calloc(exchange->arena, 1, sizeof *ws);
-    struct listener_config listener = {.on_ready = on_ready, .on_tick = on_tick, .ctx = ws};
+    struct listener_config listener = {
+        .on_ready = on_ready, .on_notice = on_notice, .on_tick = on_tick, .ctx = ws};
     const struct websocket_config socket = {.on_open = on_open,
                                             .on_text = on_text,
                                             .on_room = on_room,

@@ -209,6 +209,11 @@ bool channels_want(const struct channels *channels, const struct live_event *eve
     return wanted;
 }
 
+bool channels_want_all(const struct channels *channels)
+{
+    return count_open(channels) == 0;
+}
+
 const char *channels_names(const struct channels *channels, struct arena *arena)
 {
     const char *names = NULL;

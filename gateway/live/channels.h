@@ -37,6 +37,9 @@ void channels_remove(struct channels *channels, Text name, uint64_t told);
 // Shall it be told of this change, now that it comes to it?
 bool channels_want(const struct channels *channels, const struct live_event *event);
 
+// Does it want everything?
+bool channels_want_all(const struct channels *channels);
+
 // "status:created, agent:a", or "all"; in the arena.
 const char *channels_names(const struct channels *channels, struct arena *arena);
 

@@ -32,6 +32,9 @@ struct listener_config {
     struct channels *channels; // of the caller; restarted once the place is known
     // Loop thread: there is something to take, or its state has changed. Must not close it.
     void (*on_ready)(void *ctx);
+    // Loop thread: something that is no change of a packet, one line of JSON; only told to a
+    // listener that wants everything. Must not close it.
+    void (*on_notice)(void *ctx, const char *type, Text json);
     // Loop thread, about once a second. May close it.
     void (*on_tick)(void *ctx);
     void *ctx;

@@ -21,6 +21,7 @@ struct tail {
     struct live *live;
     struct listener *listeners;
     struct consumer_config config;
+    struct subscription *notices;
     struct consumer *consumer; // NULL: where the stream ends is not known yet
     struct live_event *first;  // oldest that is kept
     struct live_event *last;

@@ -17,6 +17,7 @@ admin_pb2 = contract.load("admin")
 batch_pb2 = contract.load("batch")
 query_pb2 = contract.load("query")
 live_pb2 = contract.load("live")
+webhook_pb2 = contract.load("webhook")
 record_pb2 = contract.load("record")
 audit_pb2 = contract.load("audit")
 schema_pb2 = contract.load("schema")
@@ -36,6 +37,12 @@ MESSAGES = {
     "packet.release": (command_pb2.ReleaseClaim, packet_pb2.Packet),
     "packet.decline": (command_pb2.DeclinePacket, packet_pb2.Packet),
     "packet.respond": (command_pb2.RespondPacket, packet_pb2.Packet),
+    "hook.create": (webhook_pb2.CreateHook, webhook_pb2.HookView),
+    "hook.get": (webhook_pb2.HookRef, webhook_pb2.HookView),
+    "hook.list": (command_pb2.Empty, webhook_pb2.HookList),
+    "hook.update": (webhook_pb2.UpdateHook, webhook_pb2.HookView),
+    "hook.delete": (webhook_pb2.HookRef, webhook_pb2.HookView),
+    "hook.deliveries": (webhook_pb2.ListDeliveries, webhook_pb2.DeliveryList),
     "packet.follow": (live_pb2.FollowPackets, live_pb2.Following),
     "packet.list": (command_pb2.ListPackets, command_pb2.PacketPage),
     "packet.batch-create": (batch_pb2.BatchCreate, batch_pb2.BatchCreated),

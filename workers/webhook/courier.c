@@ -6,6 +6,8 @@
 #include "broker/alarm.h"
 #include "broker/base/log.h"
 #include "broker/metrics.h"
+#include "broker/packet/json_write.h"
+#include "broker/subjects.h"
 #include "workers/webhook/body.h"
 #include "workers/webhook/owners.h"
 
@@ -174,21 +176,49 @@ struct note {
     char key[HOOK_KEY_BYTES];
     int64_t failing_since_us; // 0: not any more
     const char *disable;      // why; NULL: it stays active
+    bool disabled;            // by this edit
 };
 
 static bool edit_hook(void *ctx, Hr__Hook *hook, struct arena *arena)
 {
-    const struct note *note = ctx;
+    struct note *note = ctx;
 
     hook->failing_since =
         note->failing_since_us > 0 ? wire_timestamp(arena, note->failing_since_us) : NULL;
-    if (note->disable != NULL && hook->active) {
+    note->disabled = note->disable != NULL && hook->active;
+    if (note->disabled) {
         hook->active = false;
         hook->has_disabled_reason = true;
         hook->disabled_reason = text_of(note->disable);
         hook->updated_at = wire_timestamp(arena, timestamp_now_us());
     }
     return true;
+}
+
+// A live notice; who is not listening finds disabled_reason in the hook.
+static void tell_disabled(const struct note *note)
+{
+    static const struct header headers[] = {
+        {HEADER_CONTENT_TYPE, TYPE_JSON}
+    };
+    Hr__LiveNotice *notice = wire_new(note->arena, &hr__live_notice__descriptor);
+    const char *dot = strchr(note->key, '.'); // <tenant>.<hook>
+    char subject[SUBJECT_BYTES];
+    Text text;
+
+    notice->has_type = true;
+    notice->type = text_of("hook.disabled");
+    notice->has_hook_id = true;
+    notice->hook_id = text_of(dot + 1);
+    notice->has_reason = true;
+    notice->reason = text_of(note->disable);
+    notice->timestamp = wire_timestamp(note->arena, timestamp_now_us());
+    text = json_of_message(note->arena, &notice->base);
+    subject_notice(subject, arena_copy(note->arena, note->key, (size_t)(dot - note->key)));
+    log_warn("hook.disabled", "hook=%s reason=\"%s\"", note->key, note->disable);
+    if (conn_publish(run_conn(note->courier->config.run), subject, NULL, headers, 1, text.data,
+                     text.len) != RC_OK)
+        log_debug("notice.lost", "hook=%s", note->key);
 }
 
 static void on_noted(void *ctx, enum rc rc, Hr__Hook *changed)
@@ -203,8 +233,8 @@ static void on_noted(void *ctx, enum rc rc, Hr__Hook *changed)
         hook->noting = false;
     if (rc != RC_OK && rc != RC_CLOSED)
         log_warn("courier.note", "hook=%s reason=\"%s\"", note->key, rc_text(rc));
-    else if (rc == RC_OK && note->disable != NULL)
-        log_warn("hook.disabled", "hook=%s reason=\"%s\"", note->key, note->disable);
+    else if (rc == RC_OK && note->disabled && hook != NULL)
+        tell_disabled(note);
     arena_destroy(note->arena);
     free(note);
 }

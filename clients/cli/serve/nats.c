@@ -24,7 +24,7 @@ struct user {
 };
 
 #define WORKER_PUBLISH                                                                             \
-    "hr.v1.packet.>", "hr.v1.audit.head.*", "hr.v1.inbox.>", "hr.v1.given.>",                      \
+    "hr.v1.packet.>", "hr.v1.audit.head.*", "hr.v1.inbox.>", "hr.v1.notice.*", "hr.v1.given.>",    \
         "hr.v1.cmd.*.*.audit.wait", "hr.v1.cmd.*.*.packet.version", "hr.v1.cmd.*.*.schema.check",  \
         "$KV.HR_SCHEMAS.*.*", "hr.v1.cmd.*.*.hook.dlq", "hr.v1.delivery.>", "$KV.HR_HOOKS.>",      \
         "$KV.HR_OWNERS.>", "_INBOX.>", "$JS.API.INFO", "$JS.API.STREAM.INFO.*",                    \
@@ -57,14 +57,15 @@ static const struct user users[NATS_USERS] = {
                        .secret = "nats.gateway",
                        .publish = {"hr.v1.cmd.>", "$SRV.>", "$JS.API.INFO", "$JS.API.STREAM.INFO.*",
                         "$JS.API.STREAM.MSG.GET.*", "$JS.API.DIRECT.GET.>", "$JS.API.CONSUMER.>"},
-                       .subscribe = {"_INBOX.>", "hr.v1.event.>"},
+                       .subscribe = {"_INBOX.>", "hr.v1.event.>", "hr.v1.notice.*"},
                        },
     [NATS_AGENT] =
         {
                        .name = "agent",
                        .secret = "nats.agent",
                        .publish = {"hr.v1.cmd.default.agent.>"},
-                       .subscribe = {"_INBOX.agent.>", "hr.v1.event.default.>", "hr.v1.inbox.default.>"},
+                       .subscribe = {"_INBOX.agent.>", "hr.v1.event.default.>", "hr.v1.inbox.default.>",
+                          "hr.v1.notice.default"},
                        },
     [NATS_ADMIN] =
         {
