@@ -57,7 +57,8 @@ static void add_behind(Hr__PartitionOwner *owner, struct arena *arena, const str
     Hr__HookBehind *behind = wire_new(arena, &hr__hook_behind__descriptor);
 
     behind->has_hook = true;
-    behind->hook = text_of(hook->key);
+    // The hook may be gone by the time this is written.
+    behind->hook = text_copy(arena, hook->key, strlen(hook->key));
     behind->has_sequence = true;
     behind->sequence = sequence;
     owner->behind[owner->n_behind++] = behind;
