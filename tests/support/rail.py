@@ -10,9 +10,11 @@ this too.
 import json
 import os
 import pathlib
+import random
 import re
 import shutil
 import signal
+import socket
 import subprocess
 import tempfile
 import threading
@@ -72,6 +74,18 @@ def enterable_folder():
     return folder
 
 
+def free_port():
+    """A port that nobody has, below those that the system gives to connections."""
+    while True:
+        port = random.randrange(20000, 32000)
+        with socket.socket() as probe:
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+            return port
+
+
 def has_ended(process):
     return process.poll() is not None
 
@@ -107,6 +121,8 @@ class Rail:
     def launch(self):
         """Starts it and does not wait."""
         args = self.args if "--port" in self.args else ("--port", "0", *self.args)
+        if "--nats-port" not in args and not self.folder.exists():
+            args = ("--nats-port", str(free_port()), *args)  # rails may start at the same moment
         identity = {}
         if self.user is not None:
             identity = {"user": self.user, "group": self.user, "extra_groups": []}
@@ -141,7 +157,10 @@ class Rail:
 
     def wait(self, seconds):
         """Waits for its end and returns the exit status."""
-        status = self.process.wait(seconds)
+        try:
+            status = self.process.wait(seconds)
+        except subprocess.TimeoutExpired as error:
+            raise AssertionError("\n".join([str(error), *self.errors])) from None
         for thread in self._threads:
             thread.join(5)  # a child that outlives it may hold the other end
         return status
