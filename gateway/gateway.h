@@ -13,6 +13,8 @@ struct keys;
 struct live;
 struct sockets;
 struct seqs;
+struct totals;
+struct traffic;
 struct route;
 struct exchange;
 
@@ -34,6 +36,8 @@ struct gateway {
     struct seqs *seqs;
     struct live *live;       // who listens
     struct sockets *sockets; // and over WebSocket
+    struct traffic *traffic; // how much each tenant asks
+    struct totals *totals;   // for the metrics
     Text openapi;            // made at the first request for it, in openapi_arena
     struct arena *openapi_arena;
 };

@@ -13,6 +13,7 @@
 #include "broker/packet/rules.h"
 #include "broker/subjects.h"
 #include "gateway/routes.h"
+#include "gateway/traffic.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -52,6 +53,8 @@ static void count(const struct exchange *exchange, unsigned status)
     metric_add(requests_total, labels, 1);
     (void)snprintf(labels, sizeof labels, "%s\x1f%s", method, path);
     metric_observe(request_seconds, labels, seconds);
+    if (exchange->caller.tenant != NULL)
+        traffic_note(exchange->gateway->traffic, exchange->caller.tenant, clock_now_ns());
 }
 
 // What every answer begins with; all has room for HEADERS_MAX. Returns how many there are.

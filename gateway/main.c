@@ -12,6 +12,8 @@
 #include "gateway/live/live.h"
 #include "gateway/seqs.h"
 #include "gateway/sockets.h"
+#include "gateway/totals.h"
+#include "gateway/traffic.h"
 
 #define OPENAPI_ARENA_BYTES 1024
 
@@ -65,6 +67,8 @@ static enum rc on_open(void *ctx, struct run *run)
     http_init();
     gateway->openapi_arena = arena_create(OPENAPI_ARENA_BYTES);
     gateway->seqs = seqs_create();
+    gateway->traffic = traffic_create();
+    gateway->totals = totals_create(run);
     gateway->keys = keys_open(run);
     gateway->live = live_open(run);
     gateway->sockets = sockets_open(run);
@@ -115,6 +119,8 @@ static void on_close(void *ctx) // also runs when on_open() failed
     sockets_close(gateway->sockets);
     keys_close(gateway->keys);
     seqs_destroy(gateway->seqs);
+    traffic_destroy(gateway->traffic);
+    totals_destroy(gateway->totals);
     arena_destroy(gateway->openapi_arena);
 }
 

@@ -7,6 +7,7 @@
 #include "gateway/keys.h"
 #include "gateway/routes.h"
 #include "gateway/sockets.h"
+#include "gateway/traffic.h"
 
 #include <inttypes.h>
 
@@ -42,7 +43,8 @@ static void on_health(struct exchange *exchange, ProtobufCMessage *message, uint
     health->environment = text_of(gateway->environment);
     health->has_active_api_keys = true;
     health->active_api_keys = (int64_t)keys_count(gateway->keys, tenant);
-    health->requests_last_1h_per_key = wire_json(arena, text_of("{}"));
+    health->requests_last_1h_per_key =
+        wire_json(arena, traffic_json(gateway->traffic, tenant, clock_now_ns(), arena));
     http_reply(exchange, message, sequence);
 }
 

@@ -37,7 +37,7 @@ static bool is_chained(const Hr__PacketRecord *record)
            record->event->details->text.len > strlen("{}");
 }
 
-static bool asks(const Hr__PacketRecord *record)
+bool heard_asks(const Hr__PacketRecord *record)
 {
     return record->packet->status == HR__STATUS__STATUS_AWAITING_HUMAN &&
            (text_is(record->event->type, "created") ||
@@ -52,7 +52,7 @@ bool heard_as(struct heard *heard, const Hr__PacketRecord *record)
         if (!text_is(is_chained(record) ? text_of("chained") : record->event->type, table[i].type))
             continue;
         *heard = table[i].heard;
-        if (asks(record))
+        if (heard_asks(record))
             heard->also = requested;
         return true;
     }

@@ -279,6 +279,10 @@ def test_the_numbers_add_up(make_rail, loop):
             assert health["uptime_seconds"] > 0 and health["db_size_bytes"] > 0
             assert health["environment"] == "dev" and health["database_backend"] == "postgresql"
             assert health["packets_created_last_1h"] == 6
+            asked = health["requests_last_1h_per_key"]
+            assert list(asked) == ["default"] and asked["default"] > 10
+            health = (await web.get("/api/v1/system/health")).json()
+            assert health["requests_last_1h_per_key"]["default"] == asked["default"] + 1
 
     loop.run(run())
 

@@ -7,6 +7,7 @@
 
 #include "broker/base/buf.h"
 #include "broker/base/timestamp.h"
+#include "broker/packet/heard.h"
 #include "broker/packet/seal.h"
 #include "workers/sql/column.h"
 
@@ -21,8 +22,8 @@
 #define APPROVERS_MAX 256 // more than rules.c lets in; they have to fit into an index
 
 static const enum pg_type event_types[EVENT_COLUMNS] = {
-    PG_INT8, PG_TIMESTAMPTZ, PG_UUID,  PG_UUID, PG_TEXT, PG_TEXT, PG_TEXT,
-    PG_TEXT, PG_TEXT,        PG_BYTEA, PG_INT8, PG_INT8, PG_INT8, PG_BYTEA,
+    PG_INT8, PG_TIMESTAMPTZ, PG_UUID, PG_UUID, PG_TEXT, PG_TEXT, PG_TEXT,  PG_TEXT,
+    PG_TEXT, PG_BYTEA,       PG_INT8, PG_BOOL, PG_INT8, PG_INT8, PG_BYTEA,
 };
 
 static const enum pg_type packet_types[PACKET_COLUMNS] = {
@@ -127,6 +128,7 @@ struct entry {
     Text details;
     Text record;
     int part;
+    bool asks; // a human
 };
 
 static void append_entry(struct batch *batch, const struct projection_item *item, int64_t at_us,
@@ -146,6 +148,7 @@ static void append_entry(struct batch *batch, const struct projection_item *item
                     column_text(batch->arena, entry->details.data, entry->details.len));
     pg_array_append(&columns[EVENT_RECORD], pg_bytea(entry->record.data, entry->record.len));
     pg_array_append(&columns[EVENT_PART], pg_int8(entry->part));
+    pg_array_append(&columns[EVENT_ASKS], pg_bool(entry->asks));
 }
 
 // A packet that was made as a follow-up is an event of its parent too: the parent is not changed by
@@ -174,6 +177,7 @@ static void add_chained(struct batch *batch, const struct projection_item *item,
     chained.details = text_of(arena_printf(batch->arena, "{\"child_packet_id\":\"%s\"}", child_id));
     chained.record = (Text){0, NULL};
     chained.part = 1;
+    chained.asks = false;
     append_entry(batch, item, reading->at_us, &chained);
 }
 
@@ -193,6 +197,7 @@ static void add_event(struct batch *batch, const struct projection_item *item,
         entry.type = event->type;
         entry.actor = event->actor;
         entry.key_id = event->key_id;
+        entry.asks = heard_asks(item->record);
     }
     if (event != NULL && event->details != NULL && event->details->text.len > 0)
         entry.details = event->details->text;

@@ -18,6 +18,7 @@ enum event_column {
     EVENT_DETAILS,
     EVENT_RECORD,
     EVENT_PART,
+    EVENT_ASKS,   // only counted
     EVENT_NUMBER, // this one and those behind it are chains.c's
     EVENT_MAC_KEY,
     EVENT_MAC,

@@ -90,16 +90,18 @@ static const struct pg_statement months_statement = {
 
 static const struct pg_statement events_statement = {
     "projector_events",
-    "WITH stored AS ("
+    "WITH incoming AS (SELECT u.* FROM unnest($3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14,"
+    " $15, $16, $17) AS u (seq, at, event_id, packet_id, tenant, type, actor, key_id, details,"
+    " record, part, asks, number, mac_key, mac)),"
+    " stored AS ("
     "INSERT INTO packet_events (shard, epoch, seq, at, event_id, packet_id, tenant, type, actor,"
     " key_id, details, record, part, number, mac_key, mac)"
-    " SELECT $1, $2, u.* FROM unnest($3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15,"
-    " $16) AS u (seq, at, event_id, packet_id, tenant, type, actor, key_id, details, record, part,"
-    " number, mac_key, mac)"
-    " RETURNING tenant, type)"
-    " INSERT INTO event_counts AS c (tenant, type, shard, n)"
-    " SELECT tenant, type, $1, count(*) FROM stored GROUP BY tenant, type"
-    " ON CONFLICT (tenant, type, shard) DO UPDATE SET n = c.n + excluded.n",
+    " SELECT $1, $2, seq, at, event_id, packet_id, tenant, type, actor, key_id, details, record,"
+    " part, number, mac_key, mac FROM incoming)"
+    " INSERT INTO event_counts AS c (tenant, type, shard, n, asked)"
+    " SELECT tenant, type, $1, count(*), count(*) FILTER (WHERE asks) FROM incoming"
+    " GROUP BY tenant, type ON CONFLICT (tenant, type, shard) DO UPDATE"
+    " SET n = c.n + excluded.n, asked = c.asked + excluded.asked",
 };
 
 static const struct pg_statement moved_statement = {

@@ -1,9 +1,11 @@
 // query: answers lists, histories and the audit log out of Postgres.
 //   takes   hr.v1.cmd.<tenant>.<key>.packet.list|search|awaiting|history|version|tree,
-//           audit.list|export|wait, stats.get, system.health, hook.deliveries|delivery|dlq
-//   reads   bucket HR_HOOKS; tables webhook_deliveries, packets, packet_events, projector:
-//   deploy/sql writes  nothing a reader that sends HR-Min-Seq sees everything up to it, or is told
-//   that the projection is behind
+//           audit.list|export|wait, stats.get, system.health|totals, hook.deliveries|delivery|dlq
+//   reads   bucket HR_HOOKS; the tables of deploy/sql
+//   writes  nothing
+//
+// A reader that sends HR-Min-Seq sees everything up to it, or is told that the projection is
+// behind.
 
 #include "broker/bucket.h"
 #include "broker/commands.h"
@@ -20,6 +22,7 @@
 #include "workers/query/list.h"
 #include "workers/query/numbers.h"
 #include "workers/query/search.h"
+#include "workers/query/totals.h"
 #include "workers/query/tree.h"
 #include "workers/query/version.h"
 
@@ -365,6 +368,15 @@ static void enter_health(struct app *app, struct command *command)
                                   command->arena, on_answer, command));
 }
 
+static void on_totals(void *ctx, struct command *command)
+{
+    const struct app *app = ctx;
+    bool platform = strcmp(command->tenant, TENANT_PLATFORM) == 0;
+
+    asked(command, totals_get(app->pg, platform ? NULL : command->tenant, command->arena, on_answer,
+                              command));
+}
+
 static const Hr__Hook *hook_of(const struct app *app, const char *tenant, Text hook_id)
 {
     char key[TOKEN_MAX + UUID_TEXT_BYTES + 2];
@@ -448,6 +460,7 @@ static const struct command_spec commands[] = {
     {"packet", "awaiting",   &hr__list_awaiting__descriptor,   on_awaiting  },
     {"stats",  "get",        &hr__empty__descriptor,           on_stats     },
     {"system", "health",     &hr__empty__descriptor,           on_health    },
+    {"system", "totals",     &hr__empty__descriptor,           on_totals    },
     {"hook",   "deliveries", &hr__list_deliveries__descriptor, on_deliveries},
     {"hook",   "delivery",   &hr__get_delivery__descriptor,    on_delivery  },
     {"hook",   "dlq",        &hr__list_dlq__descriptor,        on_dlq       },
