@@ -12,7 +12,10 @@
 #include <stdlib.h>
 #include <utlist.h>
 
-#define WINDOW 64
+// What one that catches up has waiting here: so much, and then what was on its way.
+#define WINDOW 16
+#define KEPT_EVENTS 64
+#define KEPT_BYTES (64 * 1024)
 
 static void notify(struct listener *listener)
 {
@@ -134,6 +137,22 @@ static void stop_catching(struct listener *listener)
     free(catching);
 }
 
+// More is let in while what waits is little; otherwise that is owed until something is taken.
+static void keep(struct catching *catching, struct live_event *event)
+{
+    if (catching->last != NULL)
+        catching->last->next = event;
+    else
+        catching->first = event;
+    catching->last = event;
+    catching->count++;
+    catching->bytes += live_event_bytes(event);
+    if (catching->count < KEPT_EVENTS && catching->bytes < KEPT_BYTES)
+        consumer_release(catching->consumer, 1);
+    else
+        catching->owed++;
+}
+
 static void on_message(void *ctx, struct msg *msg, const struct delivery *delivery)
 {
     struct listener *listener = ctx;
@@ -150,11 +169,7 @@ static void on_message(void *ctx, struct msg *msg, const struct delivery *delive
         consumer_release(catching->consumer, 1);
         return;
     }
-    if (catching->last != NULL)
-        catching->last->next = event;
-    else
-        catching->first = event;
-    catching->last = event;
+    keep(catching, event);
     if (catching->first == event)
         notify(listener);
 }
@@ -210,7 +225,12 @@ static const struct live_event *take_caught(struct listener *listener)
     if (catching->first == NULL)
         catching->last = NULL;
     listener->position = event->sequence;
-    consumer_release(catching->consumer, 1);
+    catching->count--;
+    catching->bytes -= live_event_bytes(event);
+    if (catching->owed > 0) {
+        catching->owed--;
+        consumer_release(catching->consumer, 1);
+    }
     return event;
 }
 

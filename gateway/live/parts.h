@@ -44,9 +44,12 @@ struct catching {
     struct live_event *first; // read and not yet taken
     struct live_event *last;
     struct live_event *taken; // the one its client has in hand
-    uint64_t seen;            // up to here
-    uint64_t level;           // where the tail was when it began
-    bool caught_up;           // everything up to that level has been read
+    size_t count;             // of those read and not taken
+    size_t bytes;
+    uint32_t owed;  // messages that are to be let in as these are taken
+    uint64_t seen;  // up to here
+    uint64_t level; // where the tail was when it began
+    bool caught_up; // everything up to that level has been read
 };
 
 struct listener {

@@ -235,7 +235,7 @@ static void on_noted(void *ctx, enum rc rc, Hr__Hook *changed)
         hook->noting = false;
     if (rc != RC_OK && rc != RC_CLOSED)
         log_warn("courier.note", "hook=%s reason=\"%s\"", note->key, rc_text(rc));
-    else if (rc == RC_OK && note->disabled && hook != NULL)
+    else if (rc == RC_OK && note->disabled && !note->courier->closed)
         tell_disabled(note);
     arena_destroy(note->arena);
     free(note);
