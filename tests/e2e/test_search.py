@@ -303,6 +303,9 @@ def test_who_may_see_the_numbers(loop, rail, admin, agent):
         answer = httpx.get(rail.url + "/api/v1/stats", headers={"X-API-Key": sly})
         assert answer.status_code == 401
         answer = await agent.json("stats.get", {})
+        assert answer.json()["active_ws_connections"] is None, "only a gateway knows"
+        made = await agent.json("packet.create", body())
+        answer = await agent.json("stats.get", {}, headers={"HR-Min-Seq": made.headers["HR-Seq"]})
         assert answer.json()["total_packets"] > 0
 
     loop.run(run())

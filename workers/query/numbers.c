@@ -106,7 +106,6 @@ static Hr__Stats *read_stats(const struct numbers *numbers, const struct pg_resu
     set(&stats->has_packets_last_24h, &stats->packets_last_24h, pg_get_int(row, 0, 2));
     stats->avg_claim_time_seconds = json_at(numbers, row, 3);
     set(&stats->has_hitl_queue_depth, &stats->hitl_queue_depth, pg_get_int(row, 0, 4));
-    set(&stats->has_active_ws_connections, &stats->active_ws_connections, 0);
     return stats;
 }
 
