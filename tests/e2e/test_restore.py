@@ -8,11 +8,12 @@ import subprocess
 import pytest
 from agent import Admin
 
-from packets import PACKETS, body, claim
+from packets import PACKETS, body, claim, postgres
 from rail import BIN, wait_until
 from web import Web
 
-SETTINGS = {"HR_PACKET_TTL_SECONDS": "0", "HR_RETENTION_SECONDS": "0"}
+SETTINGS = {"HR_PACKET_TTL_SECONDS": "0", "HR_RETENTION_SECONDS": "0",
+            "HR_AUDIT_HEADS_SECONDS": "1"}
 
 
 def postgres_url(rail):
@@ -35,8 +36,19 @@ def restore(rail, *args):
 
 
 def verify(rail):
-    keys = ["--key-file", rail.folder / "audit.keys"]
+    """Against the heads as well: what was announced before has to be there afterwards."""
+    keys = ["--key-file", rail.folder / "audit.keys", "--heads", rail.folder / "audit.heads"]
     return handoffrail("audit", "verify", "--database", postgres_url(rail), *keys)
+
+
+def announce(rail):
+    """Waits until a head of all that has happened has left Postgres."""
+    def is_done():
+        with postgres(rail) as db:
+            return db.execute("SELECT bool_and(announced = number) FROM audit_chains").fetchone()[0]
+
+    wait_until(is_done, 20, "the heads")
+    assert (rail.folder / "audit.heads").stat().st_size > 0
 
 
 async def post(web, path, content, headers=None, status=200):
@@ -140,6 +152,7 @@ def run_with(rail, loop, job, *args):
 def test_a_stream_that_was_destroyed_comes_back_from_postgres(rail, loop):
     made, generation = run_with(rail, loop, work, "one")
     before = run_with(rail, loop, look, made)
+    announce(rail)
     stop_and_start(rail, lambda: shutil.rmtree(jetstream(rail)))
     shown = restore(rail, "--dry-run")
     assert shown.returncode == 0 and "8 would be put back" in shown.stdout, shown
@@ -190,6 +203,7 @@ def test_the_end_of_the_stream_comes_back_from_postgres(rail, loop, tmp_path):
 def test_postgres_that_was_destroyed_comes_back_from_the_stream(rail, loop):
     made, generation = run_with(rail, loop, work, "one")
     before = run_with(rail, loop, look, made)
+    announce(rail)
     stop_and_start(rail, lambda: shutil.rmtree(rail.folder / "postgres"))
     wait_until(lambda: is_projected(rail, loop), 20, "projected")
     assert run_with(rail, loop, look, made) == before
