@@ -235,6 +235,33 @@ def test_the_most_urgent_checkpoint_first(loop, web, word):
     loop.run(run())
 
 
+def test_an_approver_sees_what_its_groups_may_answer(loop, web, admin, word):
+    async def run():
+        await put_key(admin, new_key(), "ann-" + word, groups=["ops-" + word, "night-" + word])
+        await put_key(admin, new_key(), "bob-" + word, groups=["ops-" + word], revoked=True)
+        await put_key(admin, new_key(), "ann-" + word, tenant="else", groups=["law-" + word])
+        made = {}
+        for name in ("ann-" + word, "group:ops-" + word, "group:night-" + word, "group:law-" + word):
+            answer = await web.post(PACKETS, body(hitl={"reason": "r", "approvers": [name]}))
+            made[name] = answer.json()["id"]
+
+        async def seen(approver):
+            page = await awaiting(web, approver=approver, limit=200)
+            return {name for name, packet_id in made.items()
+                    if packet_id in [packet["id"] for packet in page["packets"]]}
+
+        async with asyncio.timeout(5):
+            while len(await seen("ann-" + word)) != 3:
+                await asyncio.sleep(0.05)
+        assert "group:law-" + word not in await seen("ann-" + word)
+        assert await seen("bob-" + word) == set()
+        assert await seen("group:ops-" + word) == {"group:ops-" + word}
+        for packet_id in made.values():
+            await web.request("DELETE", f"{PACKETS}/{packet_id}")
+
+    loop.run(run())
+
+
 @pytest.mark.parametrize("query", ["limit=0", "offset=-1", "due_before=soon"])
 def test_refuses_what_is_no_question(loop, web, query):
     async def run():

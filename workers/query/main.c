@@ -1,7 +1,7 @@
 // query: answers lists, histories and the audit log out of Postgres.
 //   takes   hr.v1.cmd.<tenant>.<key>.packet.list|search|awaiting|history|version|tree,
 //           audit.list|export|wait, stats.get, system.health|totals, hook.deliveries|delivery|dlq
-//   reads   bucket HR_HOOKS; the tables of deploy/sql
+//   reads   buckets HR_HOOKS and HR_KEYS; the tables of deploy/sql
 //   writes  nothing
 //
 // A reader that sends HR-Min-Seq sees everything up to it, or is told that the projection is
@@ -36,6 +36,7 @@ struct app {
     struct pg *pg;
     struct barrier *barrier;
     struct bucket *hooks;
+    struct bucket *keys;
     struct service_config config;
     struct service *service;
 };
@@ -313,8 +314,9 @@ static void on_search(void *ctx, struct command *command)
 
 static void enter_awaiting(struct app *app, struct command *command)
 {
-    asked(command, awaiting_list(app->pg, command->tenant, (Hr__ListAwaiting *)command->request,
-                                 command->arena, on_answer, command));
+    asked(command,
+          awaiting_list(app->pg, app->keys, command->tenant, (Hr__ListAwaiting *)command->request,
+                        command->arena, on_answer, command));
 }
 
 static void on_awaiting(void *ctx, struct command *command)
@@ -518,6 +520,9 @@ static enum rc on_open(void *ctx, struct run *run)
     app->hooks = bucket_open(run, &(struct bucket_config){.stream = STREAM_HOOKS,
                                                           .subject = SUBJECT_HOOKS,
                                                           .descriptor = &hr__hook__descriptor});
+    app->keys = bucket_open(run, &(struct bucket_config){.stream = STREAM_KEYS,
+                                                         .subject = SUBJECT_KEYS,
+                                                         .descriptor = &hr__api_key__descriptor});
     app->config = (struct service_config){
         .name = "query",
         .help = "lists, histories and the audit log",
@@ -546,6 +551,7 @@ static void on_close(void *ctx) // also runs when on_open() failed
     // What still waits is answered by these two.
     barrier_close(app->barrier);
     bucket_close(app->hooks);
+    bucket_close(app->keys);
     pg_close(app->pg, NULL, NULL);
     service_close(app->service);
 }
