@@ -129,7 +129,7 @@ static const struct argp_option option_table[] = {
     {.name = "scale",
      .key = OPTION_SCALE,
      .arg = "NAME=COPIES,...",
-     .doc = "run more than one packet, claim, audit or query worker"},
+     .doc = "run more than one copy of a worker: packet=2,claim=2"},
     {.name = "log-format",
      .key = OPTION_LOG_FORMAT,
      .arg = "text|json",

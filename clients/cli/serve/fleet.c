@@ -211,6 +211,19 @@ enum rc fleet_open(const struct fleet *fleet, struct child_group *group)
     return RC_OK;
 }
 
+// "packet, claim, chain"
+static const char *scalable_names(struct arena *memory)
+{
+    const char *names = "";
+
+    for (size_t i = 0; i < FLEET_PROGRAMS; i++) {
+        if (programs[i].is_scalable)
+            names = arena_printf(memory, "%s%s%s", names, *names != '\0' ? ", " : "",
+                                 programs[i].noun);
+    }
+    return names;
+}
+
 const char *fleet_parse_scale(struct arena *memory, const char *text, int copies[FLEET_PROGRAMS])
 {
     char *list = arena_copy(memory, text, strlen(text));
@@ -229,7 +242,7 @@ const char *fleet_parse_scale(struct arena *memory, const char *text, int copies
                !(programs[i].is_scalable && strcmp(item, programs[i].noun) == 0))
             i++;
         if (i == FLEET_PROGRAMS)
-            return arena_printf(memory, "'%s' is not one of packet, claim, audit, query", item);
+            return arena_printf(memory, "'%s' is not one of %s", item, scalable_names(memory));
         count = strtol(number, &end, 10);
         if (end == number || *end != '\0' || count < 1 || count > FLEET_COPIES_MAX)
             return arena_printf(memory, "%s: copies are a number from 1 to %d", item,
