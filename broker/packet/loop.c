@@ -13,6 +13,7 @@ static const char *const names[] = {
     [LOOP_HOPS] = "max_hops",
     [LOOP_CYCLES] = "max_cycles",
     [LOOP_REPEATS] = "max_repeats",
+    [LOOP_DIVERTED] = "diverted",
 };
 
 const char *loop_name(enum loop loop)

@@ -58,10 +58,18 @@ static enum rc refuse_status(struct decision *d)
                        lifecycle_name(name, d->packet->status));
 }
 
+static bool is_diverted(const Hr__Packet *packet)
+{
+    return packet->lineage != NULL && packet->lineage->has_diverted_by_key;
+}
+
 static enum rc check_voter(struct decision *d)
 {
     const Hr__Hitl *hitl = d->packet->hitl;
 
+    if (is_diverted(d->packet) && text_is(d->packet->lineage->diverted_by_key, d->key_id))
+        return problem_set(&d->problem, d->arena, PROBLEM_NOT_APPROVER,
+                           "The API key that made the handoff loop cannot let it go on");
     if (!counts_votes(hitl))
         return RC_OK;
     if (hitl->n_approvers > 0 && !is_one_of(d, hitl->approvers, hitl->n_approvers) &&
@@ -202,16 +210,13 @@ static Text vote_details(struct decision *d, const Hr__Vote *vote, bool decided)
     return details_close(details, d->arena);
 }
 
-// The path of agents that loops are looked for in begins anew: a human has looked at it.
-static void forget_path(struct decision *d)
+// A human has looked at a loop, and lets it go on: the path begins anew with whoever has it.
+static void forget_path(Hr__Lineage *lineage)
 {
-    Hr__Lineage *lineage = d->packet->lineage;
-
-    if (lineage == NULL)
-        return;
-    lineage->path = arena_calloc(d->arena, 1, sizeof(Text));
-    lineage->path[0] = d->packet->metadata->target_agent->id;
-    lineage->n_path = 1;
+    lineage->has_diverted_by_key = false;
+    if (lineage->n_path > 0)
+        lineage->path += lineage->n_path - 1;
+    lineage->n_path = lineage->n_path > 0;
 }
 
 static enum rc decide_answer(struct decision *d, const Hr__Vote *vote)
@@ -231,7 +236,8 @@ static enum rc decide_answer(struct decision *d, const Hr__Vote *vote)
         hitl->approved_subject = vote->subject;
         hitl->subject_digest = hitl_digest(vote->subject, d->arena);
     }
-    forget_path(d);
+    if (is_diverted(d->packet) && !hitl_is_rejection(hitl, vote->response))
+        forget_path(d->packet->lineage);
     return lifecycle_step(d->packet, MOVE_ANSWER, d->now_us, d->arena);
 }
 
