@@ -72,6 +72,11 @@ bool hitl_is_rejection(const Hr__Hitl *hitl, Text response)
     return false;
 }
 
+bool hitl_is_approved(const Hr__Hitl *hitl)
+{
+    return hitl->has_response && hitl->has_responded_by && !hitl_is_rejection(hitl, hitl->response);
+}
+
 // A client may name any number of seconds; what does not fit is for ever, or never.
 #define SECONDS_MAX (100LL * 366 * 24 * 3600)
 

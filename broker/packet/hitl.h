@@ -53,4 +53,7 @@ bool hitl_takes(const Hr__Hitl *hitl, Text response);
 // The answer is a refusal: one of hitl->rejections, or, where those are not given, a word for no.
 bool hitl_is_rejection(const Hr__Hitl *hitl, Text response);
 
+// A human has answered, and not with a refusal. What a time-out answers approves nothing.
+bool hitl_is_approved(const Hr__Hitl *hitl);
+
 #endif

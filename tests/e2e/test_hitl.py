@@ -274,6 +274,33 @@ def test_an_approval_is_bound_to_its_subject(loop, people):
     loop.run(run())
 
 
+def test_a_digest_is_worth_nothing_without_an_approval(loop, people):
+    async def run():
+        bot = people["bot"]
+
+        async def check_refused(packet):
+            path = f"{PACKETS}/{packet['id']}"
+            named = {"subject_digest": packet["hitl"]["subject_digest"]}
+            answer = await bot.post(f"{path}/claim", claim("coder", **named))
+            assert code(answer) == (409, "subject_mismatch")
+            assert "was not approved" in answer.json()["detail"]
+            assert (await bot.post(f"{path}/claim", claim("coder"))).status == 200
+            answer = await bot.request("PATCH", path, {"status": "completed", **named})
+            assert code(answer) == (409, "subject_mismatch")
+
+        rejected = await ask(bot, options=["approve", "reject"], subject={"amount": 100})
+        await respond(people["ann"], rejected, "reject")
+        await check_refused(await get(bot, rejected))
+        for on_timeout in ("release", "answer:approve"):
+            late = await ask(
+                bot, options=["approve"], subject=1, timeout_seconds=1, on_timeout=on_timeout
+            )
+            packet = await until(bot, late, lambda p: p["status"] != "awaiting_human")
+            await check_refused(packet)
+
+    loop.run(run())
+
+
 def test_an_approver_may_edit_the_subject(loop, people):
     async def run():
         bot = people["bot"]

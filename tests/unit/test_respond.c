@@ -1,5 +1,6 @@
 // Who may answer a checkpoint, what counts as an answer, and how many it takes.
 #include "broker/packet/decide.h"
+#include "broker/packet/due.h"
 #include "broker/packet/electorate.h"
 #include "broker/packet/hitl.h"
 
@@ -182,4 +183,79 @@ Test(respond, counts_edited_subjects_apart)
     cr_assert_eq(answer_with("a2", "yes", ",\"subject\":{\"pay\":5}"), RC_OK);
     assert_decided("yes");
     ASSERT_TEXT(decision.packet->hitl->approved_subject->text, "{\"pay\":5}");
+}
+
+// --- what a digest is good for -------------------------------------------------------------------
+
+static enum rc claim_with(Text digest)
+{
+    const char *json = arena_printf(
+        memory, "{\"agent_id\":\"t\",\"agent_name\":\"T\",\"subject_digest\":\"%.*s\"}",
+        TEXT_ARGS(digest));
+
+    return decide_claim(&decision, message_of(memory, &hr__claim_packet__descriptor, json));
+}
+
+static enum rc complete_with(Text digest)
+{
+    const char *json = arena_printf(
+        memory, "{\"status\":\"completed\",\"subject_digest\":\"%.*s\"}", TEXT_ARGS(digest));
+
+    return decide_update(&decision, message_of(memory, &hr__update_packet__descriptor, json));
+}
+
+static void assert_not_approved(enum rc rc)
+{
+    cr_assert_eq(rc, RC_REFUSED);
+    cr_assert_eq(decision.problem.code, PROBLEM_SUBJECT_MISMATCH);
+    ASSERT_TEXT(decision.problem.detail,
+                "\"What is about to be done was not approved in packet " ID "\"");
+}
+
+Test(respond, approves_what_it_says_yes_to)
+{
+    ask(",\"subject\":{\"pay\":10}");
+    cr_assert_eq(answer("k", "yes"), RC_OK);
+    cr_assert_eq(claim_with(decision.packet->hitl->subject_digest), RC_OK);
+    cr_assert_eq(complete_with(decision.packet->hitl->subject_digest), RC_OK);
+}
+
+Test(respond, approves_nothing_with_a_refusal)
+{
+    ask(",\"subject\":{\"pay\":10}");
+    cr_assert_eq(answer("k", "no"), RC_OK);
+    assert_not_approved(claim_with(decision.packet->hitl->subject_digest));
+    assert_not_approved(complete_with(decision.packet->hitl->subject_digest));
+    ask(",\"subject\":{\"pay\":10},\"rejections\":[\"yes\"]");
+    cr_assert_eq(answer("k", "yes"), RC_OK);
+    assert_not_approved(claim_with(decision.packet->hitl->subject_digest));
+}
+
+static void time_out(const char *on_timeout)
+{
+    static const struct due_spec checkpoints = {.kinds = DUE_HITL};
+
+    decision.now_us = NOW;
+    ask(arena_printf(memory, ",\"subject\":1,\"timeout_seconds\":1%s", on_timeout));
+    decision.ctx = &checkpoints;
+    decision.now_us = NOW + US_PER_SECOND;
+    cr_assert_eq(decide_due(&decision, NULL), RC_OK);
+    decision.ctx = &electorate;
+}
+
+Test(respond, is_not_what_a_time_out_does)
+{
+    time_out(",\"on_timeout\":\"release\"");
+    assert_not_approved(claim_with(decision.packet->hitl->subject_digest));
+    time_out(",\"on_timeout\":\"answer:yes\"");
+    ASSERT_TEXT(decision.packet->hitl->response, "yes");
+    assert_not_approved(claim_with(decision.packet->hitl->subject_digest));
+}
+
+Test(respond, approves_what_it_was_shown_after_asking_again)
+{
+    time_out(",\"on_timeout\":\"escalate_to:boss\"");
+    cr_assert(decision.packet->hitl->timed_out);
+    cr_assert_eq(answer("boss", "yes"), RC_OK);
+    cr_assert_eq(claim_with(decision.packet->hitl->subject_digest), RC_OK);
 }
