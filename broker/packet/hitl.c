@@ -156,10 +156,50 @@ static bool starts_with(Text text, const char *prefix)
     return text.len > strlen(prefix) && memcmp(text.data, prefix, strlen(prefix)) == 0;
 }
 
+// Whoever may come to vote, in turn: the approvers, those on the ladder, the one a time-out names.
+// Empty: nobody.
+static Text voter_at(const Hr__Hitl *hitl, size_t at)
+{
+    enum hitl_timeout timeout;
+    Text argument;
+
+    if (at < hitl->n_approvers)
+        return hitl->approvers[at];
+    if (at < hitl->n_approvers + hitl->n_escalation)
+        return hitl->escalation[at - hitl->n_approvers]->to;
+    if (!hitl_timeout_of(hitl, &timeout, &argument) || timeout != HITL_TIMEOUT_ESCALATE)
+        return (Text){0};
+    return argument;
+}
+
+static bool is_named_before(const Hr__Hitl *hitl, size_t at)
+{
+    for (size_t i = 0; i < at; i++) {
+        if (text_equal(voter_at(hitl, i), voter_at(hitl, at)))
+            return true;
+    }
+    return false;
+}
+
+bool hitl_has_quorum(const Hr__Hitl *hitl, Text asker)
+{
+    int64_t quorum = hitl->has_quorum ? hitl->quorum : 1;
+    int64_t people = 0;
+
+    if (hitl->n_approvers == 0)
+        return true; // anyone may answer
+    for (size_t i = 0; i <= hitl->n_approvers + hitl->n_escalation; i++) {
+        Text voter = voter_at(hitl, i);
+
+        if (starts_with(voter, GROUP_PREFIX))
+            return true;
+        people += voter.len > 0 && !text_equal(voter, asker) && !is_named_before(hitl, i);
+    }
+    return people >= quorum;
+}
+
 static const char *votes_fault(const Hr__Hitl *hitl)
 {
-    size_t people = 0;
-
     for (size_t i = 0; i < hitl->n_approvers; i++) {
         if (hitl->approvers[i].len == 0)
             return "an approver is a key id or group:<name>, not empty";
@@ -167,10 +207,8 @@ static const char *votes_fault(const Hr__Hitl *hitl)
             if (text_equal(hitl->approvers[i], hitl->approvers[k]))
                 return "an approver is named twice";
         }
-        if (!starts_with(hitl->approvers[i], GROUP_PREFIX))
-            people++;
     }
-    if (hitl->n_approvers > 0 && people == hitl->n_approvers && hitl->quorum > (int64_t)people)
+    if (!hitl_has_quorum(hitl, (Text){0}))
         return "quorum is larger than the number of approvers";
     for (size_t i = 0; i < hitl->n_rejections; i++) {
         if (!hitl_takes(hitl, hitl->rejections[i]))

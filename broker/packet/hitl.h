@@ -24,6 +24,10 @@ bool hitl_timeout_of(const Hr__Hitl *hitl, enum hitl_timeout *timeout, Text *arg
 // with a new packet, where a required checkpoint needs a reason.
 const char *hitl_fault(const Hr__Hitl *hitl, bool create);
 
+// So many votes can be had when this key asks, which has none itself; empty: nobody has asked yet.
+// A group is taken to be large enough.
+bool hitl_has_quorum(const Hr__Hitl *hitl, Text asker);
+
 // Begins the checkpoint: no votes, no answer, every clock at its start. Whatever it held of an
 // earlier asking is gone.
 void hitl_open(Hr__Hitl *hitl, int64_t now_us, struct arena *arena);

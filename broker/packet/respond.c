@@ -31,16 +31,29 @@ static bool is_one_of(const struct decision *d, const Text *approvers, size_t co
     return false;
 }
 
+// The key that asked has no vote, by its name or as a member.
+static size_t votes_of(const struct decision *d, Text approver)
+{
+    const Hr__Hitl *hitl = d->packet->hitl;
+    const struct electorate *electorate = d->ctx;
+    const char *asker =
+        arena_copy(d->arena, hitl->requested_by_key.data, hitl->requested_by_key.len);
+    size_t members;
+    Text group;
+
+    if (!is_group(approver, &group))
+        return !text_is(approver, asker);
+    members = electorate->member_count(electorate->ctx, group);
+    return members - (members > 0 && electorate->is_member(electorate->ctx, asker, group));
+}
+
 // As many votes as there can be; members of two groups count twice, which makes a majority harder.
 static size_t count_voters(const struct decision *d, const Text *approvers, size_t count)
 {
-    const struct electorate *electorate = d->ctx;
     size_t voters = 0;
-    Text group;
 
     for (size_t i = 0; i < count; i++)
-        voters +=
-            is_group(approvers[i], &group) ? electorate->member_count(electorate->ctx, group) : 1;
+        voters += votes_of(d, approvers[i]);
     return voters;
 }
 

@@ -239,6 +239,8 @@ enum rc decide_update(struct decision *d, const ProtobufCMessage *message)
     d->actor = holder_actor(d);
     touched = merge(d, request);
     rc = make_move(d, request, move);
+    if (rc == RC_OK)
+        rc = decide_opened(d);
     if (rc != RC_OK)
         return rc;
     d->details = details(d, from, &touched);

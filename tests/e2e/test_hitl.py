@@ -198,6 +198,26 @@ def test_so_many_of_the_approvers_must_say_the_same(loop, people):
     loop.run(run())
 
 
+def test_who_asks_is_not_waited_for(loop, people):
+    async def run():
+        bot = people["bot"]
+        rule = {"options": ["approve", "reject"], "quorum": 2, "on_reject": "majority"}
+        unmet = {**ASKED, "approvers": ["ann", "bot"], **rule}
+        answer = await bot.post(PACKETS, body(hitl=unmet))
+        assert answer.status == 422 and answer.json()["detail"][0]["loc"] == ["body", "hitl"]
+        assert "quorum cannot be met" in answer.json()["detail"][0]["msg"]
+        path = f"{PACKETS}/{(await bot.post(PACKETS, body())).json()['id']}"
+        change = {"status": "awaiting_human", "hitl": unmet}
+        assert (await bot.request("PATCH", path, change)).status == 422
+        assert (await bot.get(path)).json()["status"] == "created"
+        assert (await people["cid"].request("PATCH", path, change)).status == 200
+        packet_id = await ask(bot, approvers=["ann", "bob", "bot"], **rule)
+        answer = await respond(people["ann"], packet_id, "reject")
+        assert answer.json()["hitl"]["response"] == "reject", "two can not be for it any more"
+
+    loop.run(run())
+
+
 def test_one_rejection_is_enough_unless_a_majority_is_asked_for(loop, people):
     async def run():
         bot = people["bot"]

@@ -155,6 +155,89 @@ Test(respond, sees_that_the_quorum_cannot_be_reached_any_more)
     assert_decided("no");
 }
 
+Test(respond, waits_for_no_vote_of_the_key_that_asked)
+{
+    ask(",\"approvers\":[\"boss\",\"ann\",\"asker\"],\"quorum\":2,\"on_reject\":\"majority\"");
+    decision.packet->hitl->has_requested_by_key = true;
+    decision.packet->hitl->requested_by_key = text_of("asker");
+    cr_assert_eq(answer("boss", "no"), RC_OK);
+    assert_decided("no");
+    ask(",\"approvers\":[\"boss\",\"group:leads\"],\"quorum\":2,\"on_reject\":\"majority\"");
+    decision.packet->hitl->has_requested_by_key = true;
+    decision.packet->hitl->requested_by_key = text_of("a1");
+    cr_assert_eq(answer("a2", "no"), RC_OK);
+    assert_decided("no");
+}
+
+Test(respond, waits_for_nobody_twice)
+{
+    static const struct due_spec checkpoints = {.kinds = DUE_HITL};
+
+    ask(",\"approvers\":[\"boss\",\"ann\"],\"quorum\":2,\"on_reject\":\"majority\","
+        "\"escalation\":[{\"after_seconds\":1,\"to\":\"ann\"}]");
+    decision.ctx = &checkpoints;
+    decision.now_us = NOW + US_PER_SECOND;
+    cr_assert_eq(decide_due(&decision, NULL), RC_OK);
+    ASSERT_TEXT(decision.event_type, "hitl_escalated");
+    decision.ctx = &electorate;
+    cr_assert_eq(answer("ann", "no"), RC_OK);
+    assert_decided("no");
+}
+
+static enum rc open_with(const char *more)
+{
+    const char *hitl = arena_printf(memory, ",\"hitl\":{\"reason\":\"r\"%s}", more);
+
+    decision.packet = NULL;
+    decision.key_id = "asker";
+    return decide_create(
+        &decision, message_of(memory, &hr__create_packet__descriptor, create_body(memory, hitl)));
+}
+
+static void assert_out_of_reach(enum rc rc)
+{
+    cr_assert_eq(rc, RC_REFUSED);
+    cr_assert_eq(decision.problem.code, PROBLEM_VALIDATION);
+    ASSERT_TEXT(
+        decision.problem.detail,
+        "[{\"type\":\"value_error\",\"loc\":[\"body\",\"hitl\"],\"msg\":\"Value error, quorum "
+        "cannot be met: the API key that asks has no vote\",\"ctx\":{\"error\":{}}}]");
+}
+
+Test(respond, needs_a_quorum_that_can_be_met)
+{
+    assert_out_of_reach(open_with(",\"approvers\":[\"ann\",\"asker\"],\"quorum\":2"));
+    assert_out_of_reach(open_with(",\"approvers\":[\"asker\"]"));
+    assert_out_of_reach(open_with(",\"approvers\":[\"ann\",\"asker\"],\"quorum\":2,"
+                                  "\"escalation\":[{\"after_seconds\":1,\"to\":\"ann\"}]"));
+    cr_assert_eq(open_with(",\"approvers\":[\"ann\",\"bob\",\"asker\"],\"quorum\":2"), RC_OK);
+    cr_assert_eq(open_with(",\"approvers\":[\"asker\",\"group:leads\"],\"quorum\":9"), RC_OK,
+                 "nobody knows here how many they are");
+    cr_assert_eq(open_with(",\"approvers\":[\"ann\",\"asker\"],\"quorum\":2,"
+                           "\"escalation\":[{\"after_seconds\":1,\"to\":\"bob\"}]"),
+                 RC_OK);
+    cr_assert_eq(open_with(",\"approvers\":[\"asker\"],\"timeout_seconds\":1,"
+                           "\"on_timeout\":\"escalate_to:bob\""),
+                 RC_OK);
+    cr_assert_eq(open_with(",\"quorum\":5"), RC_OK, "anyone may answer");
+}
+
+Test(respond, needs_it_when_the_checkpoint_is_opened)
+{
+    static const char awaiting[] = "{\"status\":\"awaiting_human\"}";
+
+    cr_assert_eq(open_with(",\"required\":false,\"approvers\":[\"ann\",\"asker\"],\"quorum\":2"),
+                 RC_OK);
+    decision.key_id = "bob";
+    cr_assert_eq(
+        decide_update(&decision, message_of(memory, &hr__update_packet__descriptor, awaiting)),
+        RC_OK);
+    cr_assert_eq(open_with(",\"required\":false,\"approvers\":[\"ann\",\"asker\"],\"quorum\":2"),
+                 RC_OK);
+    assert_out_of_reach(
+        decide_update(&decision, message_of(memory, &hr__update_packet__descriptor, awaiting)));
+}
+
 Test(respond, binds_to_the_subject_or_to_the_edited_one)
 {
     Text digest;
