@@ -146,6 +146,14 @@ enum hitl_due hitl_next_due(const Hr__Hitl *hitl, int64_t *at_us)
     return due;
 }
 
+int64_t hitl_last_step_us(const Hr__Hitl *hitl)
+{
+    if (hitl->n_escalation == 0)
+        return 0;
+    return wire_timestamp_us(hitl->requested_at) +
+           hitl->escalation[hitl->n_escalation - 1]->after_seconds * US_PER_SECOND;
+}
+
 bool hitl_is_guarded(const Hr__Hitl *hitl)
 {
     return hitl->n_approvers > 0 || hitl->quorum > 1 || hitl->subject != NULL;

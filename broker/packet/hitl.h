@@ -43,6 +43,9 @@ enum hitl_due {
 // When: *at_us. Of two at the same moment the one that stands first above.
 enum hitl_due hitl_next_due(const Hr__Hitl *hitl, int64_t *at_us);
 
+// When the last step of its escalation is, or was, due; 0: it has none.
+int64_t hitl_last_step_us(const Hr__Hitl *hitl);
+
 // Its answer decides about more than a question to whoever is there: the votes of certain people,
 // or a certain subject. Such a checkpoint cannot be replaced while it is open or once it is
 // answered.
