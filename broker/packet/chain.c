@@ -138,11 +138,25 @@ static const char *say(struct arena *arena, enum loop loop, const struct loop_li
         return arena_printf(arena,
                             "the same two agents hand it back and forth more than %lld times",
                             (long long)limits->max_cycles);
+    case LOOP_DIVERTED:
+        return "it was brought before a human, who has not let it go on";
     default:
         return arena_printf(arena,
                             "one agent has had it more than %lld times in the last %lld hops",
                             (long long)limits->max_repeats, (long long)limits->window);
     }
+}
+
+// Whatever led to a diversion leads no further, not even to another one: otherwise a packet that
+// nobody has looked at would be a way round the limits.
+static enum loop find_loop(const struct chain_parent *parent, const struct loop_limits *limits,
+                           const Hr__Lineage *lineage, const struct loop_path *path)
+{
+    const Hr__Lineage *older = parent->packet->lineage;
+
+    if (older != NULL && older->has_diverted_by_key)
+        return LOOP_DIVERTED;
+    return loop_check(limits, lineage->hops, path);
 }
 
 static void put_number(struct json_writer *writer, const char *key, int64_t value)
@@ -258,14 +272,13 @@ enum rc decide_chain(struct decision *d, const ProtobufCMessage *message)
                d->arena);
     put_path(lineage, &path, d->arena);
     loop_tighten(&limits, lineage->limits);
-    loop = loop_check(&limits, lineage->hops, &path);
+    loop = find_loop(parent, &limits, lineage, &path);
     if (loop != LOOP_NONE) {
-        if (!request->divert_to_human)
+        if (!request->divert_to_human || loop == LOOP_DIVERTED)
             return refuse_loop(d, loop, &limits, lineage);
         hitl = ask_human(hitl, say(d->arena, loop, &limits), d->arena);
-        // The human looks at what was; from then on it is a new path.
-        lineage->path = &lineage->path[lineage->n_path - 1];
-        lineage->n_path = 1;
+        lineage->has_diverted_by_key = true;
+        lineage->diverted_by_key = text_of(d->key_id);
     }
     rc = decide_create(d, &create_of(request, parent->packet->id, hitl, d->arena)->base);
     d->packet->lineage = lineage;

@@ -1,8 +1,28 @@
 // A new packet.
 #include "broker/packet/decide.h"
+#include "broker/packet/hitl.h"
+#include "broker/packet/issues.h"
 #include "broker/packet/lifecycle.h"
 
 #define FORMAT_VERSION "1.0.0"
+
+enum rc decide_opened(struct decision *d)
+{
+    const Hr__Hitl *hitl = d->packet->hitl;
+    struct issues issues = {.arena = d->arena};
+    struct path path = {0};
+    struct issue *issue;
+
+    if (d->packet->status != HR__STATUS__STATUS_AWAITING_HUMAN || hitl == NULL ||
+        hitl->has_requested_by_key || hitl_has_quorum(hitl, text_of(d->key_id)))
+        return RC_OK;
+    path_push_name(&path, text_of("body"));
+    path_push_name(&path, text_of("hitl"));
+    issue = issues_add(&issues, &path, "value_error",
+                       "Value error, quorum cannot be met: the API key that asks has no vote");
+    issue->ctx = text_of("{\"error\":{}}");
+    return issues_to_problem(&issues, &d->problem);
+}
 
 enum rc decide_create(struct decision *d, const ProtobufCMessage *message)
 {
@@ -10,6 +30,7 @@ enum rc decide_create(struct decision *d, const ProtobufCMessage *message)
     Hr__Packet *packet = wire_new(d->arena, &hr__packet__descriptor);
     Hr__Metadata *metadata = request->metadata;
     bool held = request->hitl != NULL && request->hitl->required;
+    enum rc rc;
 
     packet->has_id = true;
     packet->id = text_of(d->packet_id);
@@ -35,5 +56,6 @@ enum rc decide_create(struct decision *d, const ProtobufCMessage *message)
     d->event_type = text_of("created");
     d->actor = text_prefixed(d->arena, "agent:", request->metadata->source_agent->id);
     d->details = text_of("{}");
-    return lifecycle_step(packet, held ? MOVE_HOLD : MOVE_CREATE, d->now_us, d->arena);
+    rc = lifecycle_step(packet, held ? MOVE_HOLD : MOVE_CREATE, d->now_us, d->arena);
+    return rc == RC_OK ? decide_opened(d) : rc;
 }

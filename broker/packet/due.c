@@ -23,41 +23,48 @@ static int64_t stamp(const Google__Protobuf__Timestamp *timestamp)
     return timestamp != NULL ? wire_timestamp_us(timestamp) : DUE_NEVER;
 }
 
-// What a packet waits for may last longer than its time to live.
-static int64_t ttl_end(const Hr__Packet *packet, int64_t ttl_us, int64_t waits_until_us)
+static bool is_asking(const Hr__Packet *packet)
+{
+    return packet->status == HR__STATUS__STATUS_AWAITING_HUMAN && packet->hitl != NULL;
+}
+
+// What a packet waits for may last longer than its time to live. A checkpoint with a time-out ends
+// by that; without one, whoever the last step asked has a whole time to live to answer.
+static int64_t ttl_end(const Hr__Packet *packet, int64_t ttl_us)
 {
     int64_t end_us = wire_timestamp_us(packet->created_at) + ttl_us;
+    int64_t waits_us = end_us;
+    int64_t next_us;
 
-    return waits_until_us != DUE_NEVER && waits_until_us > end_us ? waits_until_us : end_us;
+    if (is_asking(packet)) {
+        if (hitl_next_due(packet->hitl, &next_us) != HITL_DUE_NOTHING)
+            return DUE_NEVER;
+        waits_us = hitl_last_step_us(packet->hitl) + ttl_us;
+    } else if (packet->claim != NULL && packet->claim->lease_expires_at != NULL) {
+        waits_us = wire_timestamp_us(packet->claim->lease_expires_at);
+    }
+    return waits_us > end_us ? waits_us : end_us;
 }
 
 int64_t due_next(const Hr__Packet *packet, const struct due_spec *spec, unsigned *kind)
 {
     int64_t at_us = DUE_NEVER;
-    int64_t waits_until_us = DUE_NEVER;
+    int64_t next_us;
     bool finished = packet->status == HR__STATUS__STATUS_COMPLETED ||
                     packet->status == HR__STATUS__STATUS_EXPIRED;
 
     *kind = 0;
     if (packet->archived_at != NULL)
         return DUE_NEVER;
-    if (packet->status == HR__STATUS__STATUS_AWAITING_HUMAN && packet->hitl != NULL) {
-        int64_t next_us;
-
-        waits_until_us = stamp(packet->hitl->deadline);
-        if ((spec->kinds & DUE_HITL) != 0 &&
-            hitl_next_due(packet->hitl, &next_us) != HITL_DUE_NOTHING)
-            earlier(&at_us, kind, next_us, DUE_HITL);
-    }
-    if (packet->claim != NULL) {
-        waits_until_us = stamp(packet->claim->lease_expires_at);
-        if ((spec->kinds & DUE_LEASE) != 0)
-            earlier(&at_us, kind, waits_until_us, DUE_LEASE);
-    }
+    if (is_asking(packet) && (spec->kinds & DUE_HITL) != 0 &&
+        hitl_next_due(packet->hitl, &next_us) != HITL_DUE_NOTHING)
+        earlier(&at_us, kind, next_us, DUE_HITL);
+    if (packet->claim != NULL && (spec->kinds & DUE_LEASE) != 0)
+        earlier(&at_us, kind, stamp(packet->claim->lease_expires_at), DUE_LEASE);
     if (packet->status == HR__STATUS__STATUS_CREATED && (spec->kinds & DUE_CLAIM_BY) != 0)
         earlier(&at_us, kind, stamp(packet->metadata->claim_by), DUE_CLAIM_BY);
     if (!finished && (spec->kinds & DUE_TTL) != 0 && spec->ttl_us > 0)
-        earlier(&at_us, kind, ttl_end(packet, spec->ttl_us, waits_until_us), DUE_TTL);
+        earlier(&at_us, kind, ttl_end(packet, spec->ttl_us), DUE_TTL);
     if ((finished || packet->status == HR__STATUS__STATUS_FAILED) &&
         (spec->kinds & DUE_ARCHIVE) != 0 && spec->retention_us > 0)
         earlier(&at_us, kind, wire_timestamp_us(packet->updated_at) + spec->retention_us,

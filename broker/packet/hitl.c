@@ -72,6 +72,11 @@ bool hitl_is_rejection(const Hr__Hitl *hitl, Text response)
     return false;
 }
 
+bool hitl_is_approved(const Hr__Hitl *hitl)
+{
+    return hitl->has_response && hitl->has_responded_by && !hitl_is_rejection(hitl, hitl->response);
+}
+
 // A client may name any number of seconds; what does not fit is for ever, or never.
 #define SECONDS_MAX (100LL * 366 * 24 * 3600)
 
@@ -141,6 +146,14 @@ enum hitl_due hitl_next_due(const Hr__Hitl *hitl, int64_t *at_us)
     return due;
 }
 
+int64_t hitl_last_step_us(const Hr__Hitl *hitl)
+{
+    if (hitl->n_escalation == 0)
+        return 0;
+    return wire_timestamp_us(hitl->requested_at) +
+           hitl->escalation[hitl->n_escalation - 1]->after_seconds * US_PER_SECOND;
+}
+
 bool hitl_is_guarded(const Hr__Hitl *hitl)
 {
     return hitl->n_approvers > 0 || hitl->quorum > 1 || hitl->subject != NULL;
@@ -151,10 +164,50 @@ static bool starts_with(Text text, const char *prefix)
     return text.len > strlen(prefix) && memcmp(text.data, prefix, strlen(prefix)) == 0;
 }
 
+// Whoever may come to vote, in turn: the approvers, those on the ladder, the one a time-out names.
+// Empty: nobody.
+static Text voter_at(const Hr__Hitl *hitl, size_t at)
+{
+    enum hitl_timeout timeout;
+    Text argument;
+
+    if (at < hitl->n_approvers)
+        return hitl->approvers[at];
+    if (at < hitl->n_approvers + hitl->n_escalation)
+        return hitl->escalation[at - hitl->n_approvers]->to;
+    if (!hitl_timeout_of(hitl, &timeout, &argument) || timeout != HITL_TIMEOUT_ESCALATE)
+        return (Text){0};
+    return argument;
+}
+
+static bool is_named_before(const Hr__Hitl *hitl, size_t at)
+{
+    for (size_t i = 0; i < at; i++) {
+        if (text_equal(voter_at(hitl, i), voter_at(hitl, at)))
+            return true;
+    }
+    return false;
+}
+
+bool hitl_has_quorum(const Hr__Hitl *hitl, Text asker)
+{
+    int64_t quorum = hitl->has_quorum ? hitl->quorum : 1;
+    int64_t people = 0;
+
+    if (hitl->n_approvers == 0)
+        return true; // anyone may answer
+    for (size_t i = 0; i <= hitl->n_approvers + hitl->n_escalation; i++) {
+        Text voter = voter_at(hitl, i);
+
+        if (starts_with(voter, GROUP_PREFIX))
+            return true;
+        people += voter.len > 0 && !text_equal(voter, asker) && !is_named_before(hitl, i);
+    }
+    return people >= quorum;
+}
+
 static const char *votes_fault(const Hr__Hitl *hitl)
 {
-    size_t people = 0;
-
     for (size_t i = 0; i < hitl->n_approvers; i++) {
         if (hitl->approvers[i].len == 0)
             return "an approver is a key id or group:<name>, not empty";
@@ -162,10 +215,8 @@ static const char *votes_fault(const Hr__Hitl *hitl)
             if (text_equal(hitl->approvers[i], hitl->approvers[k]))
                 return "an approver is named twice";
         }
-        if (!starts_with(hitl->approvers[i], GROUP_PREFIX))
-            people++;
     }
-    if (hitl->n_approvers > 0 && people == hitl->n_approvers && hitl->quorum > (int64_t)people)
+    if (!hitl_has_quorum(hitl, (Text){0}))
         return "quorum is larger than the number of approvers";
     for (size_t i = 0; i < hitl->n_rejections; i++) {
         if (!hitl_takes(hitl, hitl->rejections[i]))

@@ -24,6 +24,10 @@ bool hitl_timeout_of(const Hr__Hitl *hitl, enum hitl_timeout *timeout, Text *arg
 // with a new packet, where a required checkpoint needs a reason.
 const char *hitl_fault(const Hr__Hitl *hitl, bool create);
 
+// So many votes can be had when this key asks, which has none itself; empty: nobody has asked yet.
+// A group is taken to be large enough.
+bool hitl_has_quorum(const Hr__Hitl *hitl, Text asker);
+
 // Begins the checkpoint: no votes, no answer, every clock at its start. Whatever it held of an
 // earlier asking is gone.
 void hitl_open(Hr__Hitl *hitl, int64_t now_us, struct arena *arena);
@@ -39,6 +43,9 @@ enum hitl_due {
 // When: *at_us. Of two at the same moment the one that stands first above.
 enum hitl_due hitl_next_due(const Hr__Hitl *hitl, int64_t *at_us);
 
+// When the last step of its escalation is, or was, due; 0: it has none.
+int64_t hitl_last_step_us(const Hr__Hitl *hitl);
+
 // Its answer decides about more than a question to whoever is there: the votes of certain people,
 // or a certain subject. Such a checkpoint cannot be replaced while it is open or once it is
 // answered.
@@ -52,5 +59,8 @@ bool hitl_takes(const Hr__Hitl *hitl, Text response);
 
 // The answer is a refusal: one of hitl->rejections, or, where those are not given, a word for no.
 bool hitl_is_rejection(const Hr__Hitl *hitl, Text response);
+
+// A human has answered, and not with a refusal. What a time-out answers approves nothing.
+bool hitl_is_approved(const Hr__Hitl *hitl);
 
 #endif

@@ -9,10 +9,8 @@
 #define AGENT_BYTES_MAX 128
 
 static const char *const names[] = {
-    [LOOP_NONE] = "none",
-    [LOOP_HOPS] = "max_hops",
-    [LOOP_CYCLES] = "max_cycles",
-    [LOOP_REPEATS] = "max_repeats",
+    [LOOP_NONE] = "none",           [LOOP_HOPS] = "max_hops",     [LOOP_CYCLES] = "max_cycles",
+    [LOOP_REPEATS] = "max_repeats", [LOOP_DIVERTED] = "diverted",
 };
 
 const char *loop_name(enum loop loop)

@@ -11,7 +11,7 @@ struct loop_limits {
     int64_t max_hops;
     int64_t max_cycles;  // of the same two agents alternating; A, B, A is one
     int64_t max_repeats; // of one agent within the window
-    int64_t window;      // at the end of the path
+    int64_t window;      // hops, each for the agent it led to: so many agents at the path's end
 };
 
 enum loop {
@@ -19,9 +19,10 @@ enum loop {
     LOOP_HOPS,
     LOOP_CYCLES,
     LOOP_REPEATS,
+    LOOP_DIVERTED, // not by its path: a human was to look at it, and has not let it go on
 };
 
-// "max_hops", "max_cycles", "max_repeats": the limit that was exceeded.
+// "max_hops", "max_cycles", "max_repeats": the limit that was exceeded; or "diverted".
 const char *loop_name(enum loop loop);
 
 // Makes limits as strict as those that are set in more, which may be NULL. A longer window is the

@@ -31,16 +31,29 @@ static bool is_one_of(const struct decision *d, const Text *approvers, size_t co
     return false;
 }
 
+// The key that asked has no vote, by its name or as a member.
+static size_t votes_of(const struct decision *d, Text approver)
+{
+    const Hr__Hitl *hitl = d->packet->hitl;
+    const struct electorate *electorate = d->ctx;
+    const char *asker =
+        arena_copy(d->arena, hitl->requested_by_key.data, hitl->requested_by_key.len);
+    size_t members;
+    Text group;
+
+    if (!is_group(approver, &group))
+        return !text_is(approver, asker);
+    members = electorate->member_count(electorate->ctx, group);
+    return members - (members > 0 && electorate->is_member(electorate->ctx, asker, group));
+}
+
 // As many votes as there can be; members of two groups count twice, which makes a majority harder.
 static size_t count_voters(const struct decision *d, const Text *approvers, size_t count)
 {
-    const struct electorate *electorate = d->ctx;
     size_t voters = 0;
-    Text group;
 
     for (size_t i = 0; i < count; i++)
-        voters +=
-            is_group(approvers[i], &group) ? electorate->member_count(electorate->ctx, group) : 1;
+        voters += votes_of(d, approvers[i]);
     return voters;
 }
 
@@ -58,10 +71,18 @@ static enum rc refuse_status(struct decision *d)
                        lifecycle_name(name, d->packet->status));
 }
 
+static bool is_diverted(const Hr__Packet *packet)
+{
+    return packet->lineage != NULL && packet->lineage->has_diverted_by_key;
+}
+
 static enum rc check_voter(struct decision *d)
 {
     const Hr__Hitl *hitl = d->packet->hitl;
 
+    if (is_diverted(d->packet) && text_is(d->packet->lineage->diverted_by_key, d->key_id))
+        return problem_set(&d->problem, d->arena, PROBLEM_NOT_APPROVER,
+                           "The API key that made the handoff loop cannot let it go on");
     if (!counts_votes(hitl))
         return RC_OK;
     if (hitl->n_approvers > 0 && !is_one_of(d, hitl->approvers, hitl->n_approvers) &&
@@ -202,16 +223,13 @@ static Text vote_details(struct decision *d, const Hr__Vote *vote, bool decided)
     return details_close(details, d->arena);
 }
 
-// The path of agents that loops are looked for in begins anew: a human has looked at it.
-static void forget_path(struct decision *d)
+// A human has looked at a loop, and lets it go on: the path begins anew with whoever has it.
+static void forget_path(Hr__Lineage *lineage)
 {
-    Hr__Lineage *lineage = d->packet->lineage;
-
-    if (lineage == NULL)
-        return;
-    lineage->path = arena_calloc(d->arena, 1, sizeof(Text));
-    lineage->path[0] = d->packet->metadata->target_agent->id;
-    lineage->n_path = 1;
+    lineage->has_diverted_by_key = false;
+    if (lineage->n_path > 0)
+        lineage->path += lineage->n_path - 1;
+    lineage->n_path = lineage->n_path > 0;
 }
 
 static enum rc decide_answer(struct decision *d, const Hr__Vote *vote)
@@ -231,7 +249,8 @@ static enum rc decide_answer(struct decision *d, const Hr__Vote *vote)
         hitl->approved_subject = vote->subject;
         hitl->subject_digest = hitl_digest(vote->subject, d->arena);
     }
-    forget_path(d);
+    if (is_diverted(d->packet) && !hitl_is_rejection(hitl, vote->response))
+        forget_path(d->packet->lineage);
     return lifecycle_step(d->packet, MOVE_ANSWER, d->now_us, d->arena);
 }
 

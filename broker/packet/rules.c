@@ -49,6 +49,7 @@ static const struct {
     {&hr__lineage__descriptor,            "max_context_bytes", {.flags = RULE_QUIET}                                  },
     {&hr__lineage__descriptor,            "omitted",           {.flags = RULE_QUIET}                                  },
     {&hr__lineage__descriptor,            "assembled",         {.flags = RULE_QUIET}                                  },
+    {&hr__lineage__descriptor,            "diverted_by_key",   {.flags = RULE_QUIET}                                  },
 
     {&hr__live_event__descriptor,         "also",              {.flags = RULE_QUIET}                                  },
     {&hr__live_data__descriptor,          "parent_packet_id",  {.flags = RULE_QUIET}                                  },

@@ -7,10 +7,24 @@
 #include "broker/packet/hitl.h"
 #include "broker/packet/lifecycle.h"
 
+static bool is_among(Text who, const Text *all, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        if (text_equal(all[i], who))
+            return true;
+    }
+    return false;
+}
+
+// Nobody twice: that would be two votes to wait for, and there is one.
 static void may_answer_too(Hr__Hitl *hitl, Text who, struct arena *arena)
 {
-    Text *all = arena_calloc(arena, hitl->n_escalated_to + 1, sizeof *all);
+    Text *all;
 
+    if (is_among(who, hitl->approvers, hitl->n_approvers) ||
+        is_among(who, hitl->escalated_to, hitl->n_escalated_to))
+        return;
+    all = arena_calloc(arena, hitl->n_escalated_to + 1, sizeof *all);
     if (hitl->n_escalated_to > 0)
         memcpy(all, hitl->escalated_to, hitl->n_escalated_to * sizeof *all);
     all[hitl->n_escalated_to] = who;

@@ -161,8 +161,12 @@ enum rc decide_subject(struct decision *d, bool has_digest, Text digest)
 {
     const Hr__Hitl *hitl = d->packet->hitl;
 
-    if (!has_digest ||
-        (hitl != NULL && hitl->has_subject_digest && text_equal(hitl->subject_digest, digest)))
+    if (!has_digest)
+        return RC_OK;
+    if (hitl == NULL || !hitl_is_approved(hitl))
+        return problem_set(&d->problem, d->arena, PROBLEM_SUBJECT_MISMATCH,
+                           "What is about to be done was not approved in packet %s", d->packet_id);
+    if (hitl->has_subject_digest && text_equal(hitl->subject_digest, digest))
         return RC_OK;
     return problem_set(&d->problem, d->arena, PROBLEM_SUBJECT_MISMATCH,
                        "What is about to be done is not what was approved in packet %s",
@@ -235,6 +239,8 @@ enum rc decide_update(struct decision *d, const ProtobufCMessage *message)
     d->actor = holder_actor(d);
     touched = merge(d, request);
     rc = make_move(d, request, move);
+    if (rc == RC_OK)
+        rc = decide_opened(d);
     if (rc != RC_OK)
         return rc;
     d->details = details(d, from, &touched);

@@ -1,5 +1,7 @@
 """Agents that hand the same work to each other without end are stopped, or brought before a human."""
 
+import time
+
 import pytest
 from chains import chain, follow, get, link, root
 from packets import PACKETS
@@ -18,6 +20,12 @@ def client(tenants):
     return tenants.client("t-loops")
 
 
+@pytest.fixture
+def person(tenants):
+    """Somebody else of the same tenant."""
+    return tenants.client("t-loops")
+
+
 def walk(client, agents, **parts):
     """A chain along agents, one letter each; the answer to its last link."""
     answer = None
@@ -30,7 +38,10 @@ def walk(client, agents, **parts):
     return answer
 
 
-@pytest.mark.parametrize("agents", ["ABA", "ABABA", "ABABAB", "ABCADEAF", "ABACADEFA", "AAA", "ABCABCABCA"])
+@pytest.mark.parametrize(
+    "agents",
+    ["ABA", "ABABA", "ABABAB", "ABCADEAF", "ABACADEFA", "XABACADEFA", "AAA", "ABCABCABCA"],
+)
 def test_what_is_no_loop(client, agents):
     answer = walk(client, agents)
     assert answer.status_code == 201
@@ -43,6 +54,7 @@ def test_what_is_no_loop(client, agents):
         ("ABABABA", "max_cycles"),
         ("XABABABA", "max_cycles"),
         ("ABACADA", "max_repeats"),
+        ("XABACADEA", "max_repeats"),
         ("AAAA", "max_repeats"),
     ],
 )
@@ -98,17 +110,36 @@ def test_a_chain_can_have_stricter_limits_and_its_descendants_keep_them(client):
     assert limits == {"max_hops": 2, "max_cycles": 2, "max_repeats": 3, "window": 8}
 
 
-def test_a_loop_can_be_brought_before_a_human(client):
-    first = root(client, "A", "B")
+def divert(client, **parts):
+    """A packet that waits for a human after its third cycle, and its parent."""
+    packet = root(client, "A", "B")
     for source, target in zip("BABA", "ABAB", strict=True):
-        first = follow(client, first, source, target)
-    diverted = follow(client, first, "B", "A", divert_to_human=True)
+        packet = follow(client, packet, source, target)
+    return follow(client, packet, "B", "A", divert_to_human=True, **parts), packet
+
+
+def respond(client, packet, response, **parts):
+    content = {"response": response, "responded_by": "eve", **parts}
+    return client.post(f"{PACKETS}/{packet['id']}/respond", json=content)
+
+
+def check_held(client, packet):
+    for target, parts in (("B", {}), ("new", {}), ("B", {"divert_to_human": True})):
+        answer = chain(client, packet, "A", target, **parts)
+        assert answer.status_code == 409, answer.text
+        assert answer.json()["code"] == "handoff_loop"
+        detail = answer.json()["detail"]
+        assert detail["reason"] == "diverted" and detail["path"] == [*"ABABABA", target]
+
+
+def test_a_loop_can_be_brought_before_a_human(client):
+    diverted, first = divert(client)
     assert diverted["status"] == "awaiting_human"
     hitl = diverted["hitl"]
     assert hitl["required"] is True and hitl["options"] == ["continue", "stop"]
     assert hitl["rejections"] == ["stop"]
     assert hitl["reason"].startswith("Handoff loop: the same two agents")
-    assert diverted["lineage"]["path"] == ["A"]
+    assert diverted["lineage"]["path"] == list("ABABABA")
     claimed = client.post(
         f"{PACKETS}/{diverted['id']}/claim", json={"agent_id": "A", "agent_name": "A"}
     )
@@ -120,17 +151,35 @@ def test_a_loop_can_be_brought_before_a_human(client):
     assert legitimate["status"] == "created" and legitimate["hitl"] is None
 
 
-def test_after_a_human_has_answered_the_path_begins_anew(client):
-    packet = root(client, "A", "B")
-    for source, target in zip("BABA", "ABAB", strict=True):
-        packet = follow(client, packet, source, target)
-    packet = follow(client, packet, "B", "A", divert_to_human=True)
-    respond = f"{PACKETS}/{packet['id']}/respond"
-    other = client.post(respond, json={"response": "perhaps", "responded_by": "eve"})
+def test_nothing_but_a_humans_go_ahead_leads_on_from_a_diverted_packet(client, person):
+    packet, _ = divert(client)
+    check_held(client, packet)
+    answer = respond(client, packet, "continue")
+    assert (answer.status_code, answer.json()["code"]) == (403, "not_approver"), "its own loop"
+    check_held(client, packet)
+    assert respond(person, packet, "stop").status_code == 200
+    check_held(client, packet)
+
+
+def test_a_time_out_is_no_go_ahead(client):
+    hitl = {"reason": "r", "timeout_seconds": 1, "on_timeout": "release"}
+    packet, _ = divert(client, hitl=hitl)
+    deadline = time.monotonic() + 8
+    while get(client, packet)["status"] != "created":
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    check_held(client, packet)
+
+
+def test_after_a_human_has_answered_the_path_begins_anew(client, person):
+    packet, _ = divert(client)
+    assert packet["lineage"]["diverted_by_key"]
+    other = respond(person, packet, "perhaps")
     assert other.status_code == 422, "it is one of the options"
-    answered = client.post(respond, json={"response": "continue", "responded_by": "eve"})
+    answered = respond(person, packet, "continue")
     assert answered.status_code == 200, answered.text
     assert answered.json()["lineage"]["path"] == ["A"]
+    assert "diverted_by_key" not in answered.json()["lineage"]
     packet = answered.json()
     for source, target in zip("ABAB", "BABA", strict=True):
         packet = follow(client, packet, source, target)

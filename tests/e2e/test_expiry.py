@@ -77,6 +77,30 @@ def test_an_old_packet_expires_unless_it_waits_for_something_longer(make_rail, l
     loop.run(run())
 
 
+def test_an_old_packet_lives_until_its_ladder_is_climbed(make_rail, loop):
+    rail = make_rail(None, env=TTL).start()
+
+    async def run():
+        async with Web(rail.url, rail.headers) as web:
+            ladder = [{"after_seconds": 1, "to": "x"}, {"after_seconds": 4, "to": "y"}]
+            climbed = (await create(web, hitl={"reason": "r", "escalation": ladder}))["id"]
+            released = [
+                (await create(web, hitl={"reason": "r", "timeout_seconds": 3,
+                                         "on_timeout": "answer:yes"}))["id"]
+                for _ in range(20)
+            ]
+            for packet_id in released:
+                packet = await until(web, packet_id, lambda p: p["status"] != "awaiting_human")
+                assert packet["hitl"]["timed_out"] is True, "not by its age at the same moment"
+            await until(web, climbed, lambda p: p["status"] == "expired")
+            answer = await web.get(f"{PACKETS}/{climbed}/history")
+            assert [event["event_type"] for event in answer.json()["events"]] == [
+                "created", "hitl_escalated", "hitl_escalated", "expired"
+            ]
+
+    loop.run(run())
+
+
 @pytest.fixture(scope="module")
 def short():
     """A rail whose finished packets leave the stream after a second."""

@@ -198,6 +198,26 @@ def test_so_many_of_the_approvers_must_say_the_same(loop, people):
     loop.run(run())
 
 
+def test_who_asks_is_not_waited_for(loop, people):
+    async def run():
+        bot = people["bot"]
+        rule = {"options": ["approve", "reject"], "quorum": 2, "on_reject": "majority"}
+        unmet = {**ASKED, "approvers": ["ann", "bot"], **rule}
+        answer = await bot.post(PACKETS, body(hitl=unmet))
+        assert answer.status == 422 and answer.json()["detail"][0]["loc"] == ["body", "hitl"]
+        assert "quorum cannot be met" in answer.json()["detail"][0]["msg"]
+        path = f"{PACKETS}/{(await bot.post(PACKETS, body())).json()['id']}"
+        change = {"status": "awaiting_human", "hitl": unmet}
+        assert (await bot.request("PATCH", path, change)).status == 422
+        assert (await bot.get(path)).json()["status"] == "created"
+        assert (await people["cid"].request("PATCH", path, change)).status == 200
+        packet_id = await ask(bot, approvers=["ann", "bob", "bot"], **rule)
+        answer = await respond(people["ann"], packet_id, "reject")
+        assert answer.json()["hitl"]["response"] == "reject", "two can not be for it any more"
+
+    loop.run(run())
+
+
 def test_one_rejection_is_enough_unless_a_majority_is_asked_for(loop, people):
     async def run():
         bot = people["bot"]
@@ -270,6 +290,33 @@ def test_an_approval_is_bound_to_its_subject(loop, people):
         assert code(answer) == (409, "subject_mismatch")
         right = {"status": "completed", "subject_digest": digest(SUBJECT)}
         assert (await bot.request("PATCH", path, right)).status == 200
+
+    loop.run(run())
+
+
+def test_a_digest_is_worth_nothing_without_an_approval(loop, people):
+    async def run():
+        bot = people["bot"]
+
+        async def check_refused(packet):
+            path = f"{PACKETS}/{packet['id']}"
+            named = {"subject_digest": packet["hitl"]["subject_digest"]}
+            answer = await bot.post(f"{path}/claim", claim("coder", **named))
+            assert code(answer) == (409, "subject_mismatch")
+            assert "was not approved" in answer.json()["detail"]
+            assert (await bot.post(f"{path}/claim", claim("coder"))).status == 200
+            answer = await bot.request("PATCH", path, {"status": "completed", **named})
+            assert code(answer) == (409, "subject_mismatch")
+
+        rejected = await ask(bot, options=["approve", "reject"], subject={"amount": 100})
+        await respond(people["ann"], rejected, "reject")
+        await check_refused(await get(bot, rejected))
+        for on_timeout in ("release", "answer:approve"):
+            late = await ask(
+                bot, options=["approve"], subject=1, timeout_seconds=1, on_timeout=on_timeout
+            )
+            packet = await until(bot, late, lambda p: p["status"] != "awaiting_human")
+            await check_refused(packet)
 
     loop.run(run())
 

@@ -3,6 +3,8 @@
 
 #include "broker/packet/carry.h"
 #include "broker/packet/check.h"
+#include "broker/packet/due.h"
+#include "broker/packet/electorate.h"
 #include "broker/packet/json_write.h"
 #include "tests/unit/messages.h"
 
@@ -57,8 +59,8 @@ static void given_root(const char *source, const char *target)
 
 static enum rc chain(const char *source, const char *target, const char *more)
 {
-    decision =
-        (struct decision){.arena = memory, .packet_id = CHILD, .now_us = NOW, .ctx = &parent};
+    decision = (struct decision){
+        .arena = memory, .packet_id = CHILD, .key_id = "bot", .now_us = NOW, .ctx = &parent};
     return decide_chain(&decision, message_of(memory, &hr__chain_packet__descriptor,
                                               body_of(source, target, more)));
 }
@@ -180,7 +182,8 @@ Test(chain, a_loop_can_be_given_to_a_human)
     ASSERT_TEXT(hitl->options->items[0], "continue");
     cr_assert_eq(hitl->n_rejections, 1);
     ASSERT_TEXT(hitl->rejections[0], "stop");
-    cr_assert_str_eq(path(), "c");
+    cr_assert_str_eq(path(), "abc");
+    ASSERT_TEXT(decision.packet->lineage->diverted_by_key, "bot");
     ASSERT_TEXT(decision.details,
                 "{\"parent_packet_id\":\"root\",\"chain\":true,\"diverted\":\"max_hops\"}");
 }
@@ -200,6 +203,105 @@ Test(chain, a_diversion_does_not_weaken_a_checkpoint_of_its_own)
     cr_assert_eq(hitl->quorum, 2);
     cr_assert_eq(hitl->n_approvers, 2);
     ASSERT_TEXT(hitl->options->items[0], "yes");
+}
+
+// A, B, A, B, A, B and once more, which is for a human to see; more: of the last link.
+static void given_diverted(const char *more)
+{
+    given_root("A", "B");
+    for (int i = 0; i < 4; i++) {
+        cr_assert_eq(chain(i % 2 == 0 ? "B" : "A", i % 2 == 0 ? "A" : "B", ""), RC_OK);
+        be_parent(decision.packet, (uint64_t)i + 2);
+    }
+    cr_assert_eq(chain("B", "A", arena_printf(memory, ",\"divert_to_human\":true%s", more)), RC_OK);
+    cr_assert_eq(decision.packet->status, HR__STATUS__STATUS_AWAITING_HUMAN);
+    be_parent(decision.packet, 6);
+}
+
+static enum rc answer(const char *key, const char *response)
+{
+    static const struct electorate nobody = {0};
+    const char *json =
+        arena_printf(memory, "{\"response\":\"%s\",\"responded_by\":\"ann\"}", response);
+
+    decision.key_id = key;
+    decision.ctx = &nobody;
+    return decide_respond(&decision, message_of(memory, &hr__respond_packet__descriptor, json));
+}
+
+static void time_out(void)
+{
+    static const struct due_spec checkpoints = {.kinds = DUE_HITL};
+
+    decision.ctx = &checkpoints;
+    decision.now_us = NOW + US_PER_SECOND;
+    cr_assert_eq(decide_due(&decision, NULL), RC_OK);
+    ASSERT_TEXT(decision.event_type, "hitl_timed_out");
+}
+
+static void assert_held(void)
+{
+    cr_assert_eq(chain("A", "B", ""), RC_REFUSED);
+    cr_assert_eq(decision.problem.code, PROBLEM_HANDOFF_LOOP);
+    cr_assert_not_null(strstr(detail(), "\"reason\":\"diverted\",\"path\":[\"A\",\"B\",\"A\",\"B\","
+                                        "\"A\",\"B\",\"A\",\"B\"],\"hops\":6"),
+                       "%s", detail());
+    cr_assert_eq(chain("A", "new", ""), RC_REFUSED, "a new agent makes it no new chain");
+    cr_assert_eq(chain("A", "B", ",\"divert_to_human\":true"), RC_REFUSED, "nor to the next human");
+}
+
+Test(chain, what_no_human_has_answered_leads_no_further)
+{
+    given_diverted("");
+    assert_held();
+}
+
+Test(chain, a_refusal_does_not_let_a_loop_go_on)
+{
+    given_diverted("");
+    cr_assert_eq(answer("person", "stop"), RC_OK);
+    cr_assert_eq(parent.packet->status, HR__STATUS__STATUS_CLAIMED);
+    assert_held();
+}
+
+Test(chain, a_time_out_does_not_let_a_loop_go_on)
+{
+    given_diverted(",\"hitl\":{\"reason\":\"r\",\"timeout_seconds\":1,\"on_timeout\":\"release\"}");
+    time_out();
+    cr_assert_eq(parent.packet->status, HR__STATUS__STATUS_CREATED);
+    assert_held();
+    given_diverted(
+        ",\"hitl\":{\"reason\":\"r\",\"timeout_seconds\":1,\"on_timeout\":\"answer:yes\"}");
+    time_out();
+    cr_assert_eq(parent.packet->status, HR__STATUS__STATUS_CLAIMED);
+    assert_held();
+}
+
+Test(chain, whoever_made_the_loop_cannot_let_it_go_on)
+{
+    given_diverted("");
+    cr_assert_eq(answer("bot", "continue"), RC_REFUSED);
+    cr_assert_eq(decision.problem.code, PROBLEM_NOT_APPROVER);
+    cr_assert_eq(parent.packet->status, HR__STATUS__STATUS_AWAITING_HUMAN);
+    assert_held();
+}
+
+Test(chain, a_human_lets_a_loop_go_on_and_the_path_begins_anew)
+{
+    given_diverted("");
+    cr_assert_eq(answer("person", "continue"), RC_OK);
+    cr_assert_str_eq(path(), "A");
+    cr_assert_not(decision.packet->lineage->has_diverted_by_key);
+    cr_assert_eq(chain("A", "B", ""), RC_OK);
+    cr_assert_str_eq(path(), "AB");
+}
+
+Test(chain, an_answer_to_another_question_leaves_the_path_alone)
+{
+    given_root("a", "b");
+    cr_assert_eq(chain("b", "c", ",\"hitl\":{\"reason\":\"r\"}"), RC_OK);
+    cr_assert_eq(answer("person", "yes"), RC_OK);
+    cr_assert_str_eq(path(), "abc");
 }
 
 Test(chain, without_a_loop_nobody_is_asked)

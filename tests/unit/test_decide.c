@@ -18,7 +18,7 @@ static struct decision decision;
 static void set_up(void)
 {
     memory = arena_create(16 * 1024);
-    decision = (struct decision){.arena = memory, .packet_id = ID, .now_us = NOW};
+    decision = (struct decision){.arena = memory, .packet_id = ID, .key_id = "k", .now_us = NOW};
 }
 
 static void tear_down(void)

@@ -121,6 +121,39 @@ Test(due, climbs_the_ladder_in_order_and_then_times_out)
     cr_assert_eq(decision.packet->hitl->n_votes, 0, "nobody has answered");
 }
 
+static int64_t expires_at(void)
+{
+    static const struct due_spec ages = {.kinds = DUE_TTL, .ttl_us = 100 * SECOND};
+    unsigned kind;
+    int64_t at_us = due_next(decision.packet, &ages, &kind);
+
+    return at_us == DUE_NEVER ? DUE_NEVER : (at_us - NOW) / SECOND;
+}
+
+Test(due, lets_a_ladder_without_an_end_be_climbed)
+{
+    create(",\"hitl\":{\"reason\":\"r\",\"escalation\":["
+           "{\"after_seconds\":90,\"to\":\"x\"},{\"after_seconds\":300,\"to\":\"y\"}]}");
+    cr_assert_eq(expires_at(), DUE_NEVER, "there are steps to come");
+    step(90, "hitl_escalated");
+    assert_next(DUE_HITL, 300);
+    step(300, "hitl_escalated");
+    assert_next(DUE_TTL, 400);
+    cr_assert_eq(expires_at(), 400, "whoever was asked last has as long as everybody");
+    step(400, "expired");
+}
+
+// Age and checkpoint are looked after by different workers: of the same moment either may be first.
+Test(due, leaves_the_end_of_a_checkpoint_to_its_time_out)
+{
+    create(",\"hitl\":{\"reason\":\"r\",\"timeout_seconds\":500,\"on_timeout\":\"release\"}");
+    cr_assert_eq(expires_at(), DUE_NEVER);
+    step(500, "hitl_timed_out");
+    cr_assert_eq(expires_at(), 100, "it is old");
+    create(",\"hitl\":{\"reason\":\"r\"}");
+    cr_assert_eq(expires_at(), 100, "nothing is to come");
+}
+
 Test(due, makes_late_steps_one_by_one_in_their_order)
 {
     create(",\"hitl\":{\"reason\":\"r\",\"timeout_seconds\":60,\"escalation\":["

@@ -85,6 +85,16 @@ Test(loop, an_agent_may_come_back_three_times_within_eight)
     cr_assert_eq(walk("ABACADEFA", &usual), LOOP_NONE, "the first has left the window");
 }
 
+// A hop counts for the agent that it leads to. So the eight last hops are the eight last agents,
+// and whoever the first of these had it from was reached by the ninth last.
+Test(loop, the_last_eight_hops_are_the_last_eight_agents_that_were_handed_it)
+{
+    cr_assert_eq(walk("XABACADEA", &usual), LOOP_REPEATS, "hops 1, 3, 5 and 8");
+    cr_assert_eq(walk("XABACADEFA", &usual), LOOP_NONE,
+                 "hops 1, 3, 5 and 9: the last 8 have three");
+    cr_assert_eq(walk("XYABACADEFA", &usual), LOOP_NONE);
+}
+
 Test(loop, hops_are_limited)
 {
     path.count = 0;

@@ -1,5 +1,6 @@
 // Who may answer a checkpoint, what counts as an answer, and how many it takes.
 #include "broker/packet/decide.h"
+#include "broker/packet/due.h"
 #include "broker/packet/electorate.h"
 #include "broker/packet/hitl.h"
 
@@ -154,6 +155,89 @@ Test(respond, sees_that_the_quorum_cannot_be_reached_any_more)
     assert_decided("no");
 }
 
+Test(respond, waits_for_no_vote_of_the_key_that_asked)
+{
+    ask(",\"approvers\":[\"boss\",\"ann\",\"asker\"],\"quorum\":2,\"on_reject\":\"majority\"");
+    decision.packet->hitl->has_requested_by_key = true;
+    decision.packet->hitl->requested_by_key = text_of("asker");
+    cr_assert_eq(answer("boss", "no"), RC_OK);
+    assert_decided("no");
+    ask(",\"approvers\":[\"boss\",\"group:leads\"],\"quorum\":2,\"on_reject\":\"majority\"");
+    decision.packet->hitl->has_requested_by_key = true;
+    decision.packet->hitl->requested_by_key = text_of("a1");
+    cr_assert_eq(answer("a2", "no"), RC_OK);
+    assert_decided("no");
+}
+
+Test(respond, waits_for_nobody_twice)
+{
+    static const struct due_spec checkpoints = {.kinds = DUE_HITL};
+
+    ask(",\"approvers\":[\"boss\",\"ann\"],\"quorum\":2,\"on_reject\":\"majority\","
+        "\"escalation\":[{\"after_seconds\":1,\"to\":\"ann\"}]");
+    decision.ctx = &checkpoints;
+    decision.now_us = NOW + US_PER_SECOND;
+    cr_assert_eq(decide_due(&decision, NULL), RC_OK);
+    ASSERT_TEXT(decision.event_type, "hitl_escalated");
+    decision.ctx = &electorate;
+    cr_assert_eq(answer("ann", "no"), RC_OK);
+    assert_decided("no");
+}
+
+static enum rc open_with(const char *more)
+{
+    const char *hitl = arena_printf(memory, ",\"hitl\":{\"reason\":\"r\"%s}", more);
+
+    decision.packet = NULL;
+    decision.key_id = "asker";
+    return decide_create(
+        &decision, message_of(memory, &hr__create_packet__descriptor, create_body(memory, hitl)));
+}
+
+static void assert_out_of_reach(enum rc rc)
+{
+    cr_assert_eq(rc, RC_REFUSED);
+    cr_assert_eq(decision.problem.code, PROBLEM_VALIDATION);
+    ASSERT_TEXT(
+        decision.problem.detail,
+        "[{\"type\":\"value_error\",\"loc\":[\"body\",\"hitl\"],\"msg\":\"Value error, quorum "
+        "cannot be met: the API key that asks has no vote\",\"ctx\":{\"error\":{}}}]");
+}
+
+Test(respond, needs_a_quorum_that_can_be_met)
+{
+    assert_out_of_reach(open_with(",\"approvers\":[\"ann\",\"asker\"],\"quorum\":2"));
+    assert_out_of_reach(open_with(",\"approvers\":[\"asker\"]"));
+    assert_out_of_reach(open_with(",\"approvers\":[\"ann\",\"asker\"],\"quorum\":2,"
+                                  "\"escalation\":[{\"after_seconds\":1,\"to\":\"ann\"}]"));
+    cr_assert_eq(open_with(",\"approvers\":[\"ann\",\"bob\",\"asker\"],\"quorum\":2"), RC_OK);
+    cr_assert_eq(open_with(",\"approvers\":[\"asker\",\"group:leads\"],\"quorum\":9"), RC_OK,
+                 "nobody knows here how many they are");
+    cr_assert_eq(open_with(",\"approvers\":[\"ann\",\"asker\"],\"quorum\":2,"
+                           "\"escalation\":[{\"after_seconds\":1,\"to\":\"bob\"}]"),
+                 RC_OK);
+    cr_assert_eq(open_with(",\"approvers\":[\"asker\"],\"timeout_seconds\":1,"
+                           "\"on_timeout\":\"escalate_to:bob\""),
+                 RC_OK);
+    cr_assert_eq(open_with(",\"quorum\":5"), RC_OK, "anyone may answer");
+}
+
+Test(respond, needs_it_when_the_checkpoint_is_opened)
+{
+    static const char awaiting[] = "{\"status\":\"awaiting_human\"}";
+
+    cr_assert_eq(open_with(",\"required\":false,\"approvers\":[\"ann\",\"asker\"],\"quorum\":2"),
+                 RC_OK);
+    decision.key_id = "bob";
+    cr_assert_eq(
+        decide_update(&decision, message_of(memory, &hr__update_packet__descriptor, awaiting)),
+        RC_OK);
+    cr_assert_eq(open_with(",\"required\":false,\"approvers\":[\"ann\",\"asker\"],\"quorum\":2"),
+                 RC_OK);
+    assert_out_of_reach(
+        decide_update(&decision, message_of(memory, &hr__update_packet__descriptor, awaiting)));
+}
+
 Test(respond, binds_to_the_subject_or_to_the_edited_one)
 {
     Text digest;
@@ -182,4 +266,79 @@ Test(respond, counts_edited_subjects_apart)
     cr_assert_eq(answer_with("a2", "yes", ",\"subject\":{\"pay\":5}"), RC_OK);
     assert_decided("yes");
     ASSERT_TEXT(decision.packet->hitl->approved_subject->text, "{\"pay\":5}");
+}
+
+// --- what a digest is good for -------------------------------------------------------------------
+
+static enum rc claim_with(Text digest)
+{
+    const char *json = arena_printf(
+        memory, "{\"agent_id\":\"t\",\"agent_name\":\"T\",\"subject_digest\":\"%.*s\"}",
+        TEXT_ARGS(digest));
+
+    return decide_claim(&decision, message_of(memory, &hr__claim_packet__descriptor, json));
+}
+
+static enum rc complete_with(Text digest)
+{
+    const char *json = arena_printf(
+        memory, "{\"status\":\"completed\",\"subject_digest\":\"%.*s\"}", TEXT_ARGS(digest));
+
+    return decide_update(&decision, message_of(memory, &hr__update_packet__descriptor, json));
+}
+
+static void assert_not_approved(enum rc rc)
+{
+    cr_assert_eq(rc, RC_REFUSED);
+    cr_assert_eq(decision.problem.code, PROBLEM_SUBJECT_MISMATCH);
+    ASSERT_TEXT(decision.problem.detail,
+                "\"What is about to be done was not approved in packet " ID "\"");
+}
+
+Test(respond, approves_what_it_says_yes_to)
+{
+    ask(",\"subject\":{\"pay\":10}");
+    cr_assert_eq(answer("k", "yes"), RC_OK);
+    cr_assert_eq(claim_with(decision.packet->hitl->subject_digest), RC_OK);
+    cr_assert_eq(complete_with(decision.packet->hitl->subject_digest), RC_OK);
+}
+
+Test(respond, approves_nothing_with_a_refusal)
+{
+    ask(",\"subject\":{\"pay\":10}");
+    cr_assert_eq(answer("k", "no"), RC_OK);
+    assert_not_approved(claim_with(decision.packet->hitl->subject_digest));
+    assert_not_approved(complete_with(decision.packet->hitl->subject_digest));
+    ask(",\"subject\":{\"pay\":10},\"rejections\":[\"yes\"]");
+    cr_assert_eq(answer("k", "yes"), RC_OK);
+    assert_not_approved(claim_with(decision.packet->hitl->subject_digest));
+}
+
+static void time_out(const char *on_timeout)
+{
+    static const struct due_spec checkpoints = {.kinds = DUE_HITL};
+
+    decision.now_us = NOW;
+    ask(arena_printf(memory, ",\"subject\":1,\"timeout_seconds\":1%s", on_timeout));
+    decision.ctx = &checkpoints;
+    decision.now_us = NOW + US_PER_SECOND;
+    cr_assert_eq(decide_due(&decision, NULL), RC_OK);
+    decision.ctx = &electorate;
+}
+
+Test(respond, is_not_what_a_time_out_does)
+{
+    time_out(",\"on_timeout\":\"release\"");
+    assert_not_approved(claim_with(decision.packet->hitl->subject_digest));
+    time_out(",\"on_timeout\":\"answer:yes\"");
+    ASSERT_TEXT(decision.packet->hitl->response, "yes");
+    assert_not_approved(claim_with(decision.packet->hitl->subject_digest));
+}
+
+Test(respond, approves_what_it_was_shown_after_asking_again)
+{
+    time_out(",\"on_timeout\":\"escalate_to:boss\"");
+    cr_assert(decision.packet->hitl->timed_out);
+    cr_assert_eq(answer("boss", "yes"), RC_OK);
+    cr_assert_eq(claim_with(decision.packet->hitl->subject_digest), RC_OK);
 }
