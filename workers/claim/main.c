@@ -126,6 +126,8 @@ static const ProtobufCMessage *claim_of(const Hr__BatchClaim *request, struct ar
     claim->framework = request->framework;
     claim->has_lease_seconds = request->has_lease_seconds;
     claim->lease_seconds = request->lease_seconds;
+    claim->has_subject_digest = request->has_subject_digest;
+    claim->subject_digest = request->subject_digest;
     return &claim->base;
 }
 

@@ -16,10 +16,12 @@
 // to those who are in the middle of looking. Whoever begins to look later finds it.
 #include "workers/claim/next.h"
 
+#include "broker/base/digest.h"
 #include "broker/change.h"
 #include "broker/commands.h"
+#include "broker/given.h"
 #include "broker/metrics.h"
-#include "workers/claim/given.h"
+#include "broker/packet/issues.h"
 
 #include <stdlib.h>
 #include <uthash.h>
@@ -48,6 +50,7 @@ struct asker {
     struct change_spec spec;
     struct stored claimed; // while that is noted
     struct given given;    // under its idempotency key
+    Text digest;           // of what it asks for, likewise
     bool chosen;           // packet_id is what it is to try next
     bool remembered;       // likewise, and it is what an earlier try had chosen
     char packet_id[UUID_TEXT_BYTES];
@@ -262,7 +265,7 @@ static void answer(struct asker *asker, const struct stored *stored)
     asker->claimed = *stored;
     asker->given.packet_id = asker->packet_id;
     asker->given.sequence = stored->sequence;
-    given_note(store, asker->command, &asker->given, on_claim_noted, asker);
+    given_note(store, asker->command, asker->digest, &asker->given, on_claim_noted, asker);
 }
 
 static void on_claimed(void *ctx, enum rc rc, const struct stored *stored,
@@ -348,7 +351,7 @@ static void try_chosen(struct next *next, struct asker *asker)
     }
     asker->given.packet_id = asker->packet_id;
     asker->given.sequence = 0;
-    given_note(next->store, asker->command, &asker->given, on_choice_noted, asker);
+    given_note(next->store, asker->command, asker->digest, &asker->given, on_choice_noted, asker);
 }
 
 static enum look look(struct asker *asker, size_t *steps)
@@ -440,14 +443,48 @@ static void on_recalled(void *ctx, enum rc rc, const struct given *given)
 
 static void recall(struct asker *asker)
 {
-    given_load(asker->owner->store, asker->command, on_recalled, asker);
+    given_load(asker->owner->store, asker->command, asker->digest, on_recalled, asker);
+}
+
+// How long a try waits is not part of what it asks for.
+static Text digest_of_request(const struct command *command)
+{
+    Hr__ClaimNext request = *(const Hr__ClaimNext *)command->request;
+    uint8_t digest[DIGEST_BYTES];
+    Text bytes;
+
+    request.has_wait_seconds = false;
+    bytes = wire_pack(command->arena, &request.base);
+    digest_of(digest, bytes.data, bytes.len);
+    return text_copy(command->arena, digest, sizeof digest);
+}
+
+// What was approved is one packet's, and which one it will be nobody knows.
+static bool refuse_subject(struct command *command)
+{
+    struct issues issues = {.arena = command->arena};
+    struct path path = {0};
+    struct problem problem;
+
+    if (!((const Hr__ClaimNext *)command->request)->has_subject_digest)
+        return false;
+    path_push_name(&path, text_of("body"));
+    path_push_name(&path, text_of("subject_digest"));
+    (void)issues_add(&issues, &path, "value_error",
+                     "Value error, claim-next takes no subject_digest: claim the packet by its id");
+    (void)issues_to_problem(&issues, &problem);
+    command_refuse(command, &problem);
+    return true;
 }
 
 void next_claim(struct next *next, struct command *command, int64_t aging_us)
 {
     const Hr__ClaimNext *wanted = (const Hr__ClaimNext *)command->request;
-    struct asker *asker = calloc(1, sizeof *asker);
+    struct asker *asker;
 
+    if (command_refuse_if_fenced(command) || refuse_subject(command))
+        return;
+    asker = calloc(1, sizeof *asker);
     if (asker == NULL)
         abort();
     asker->owner = next;
@@ -467,6 +504,7 @@ void next_claim(struct next *next, struct command *command, int64_t aging_us)
     uv_timer_init(next->loop, &asker->timer);
     asker->timer.data = asker;
     if (command->idempotency_key != NULL) {
+        asker->digest = digest_of_request(command);
         recall(asker);
         return;
     }
