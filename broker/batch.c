@@ -2,6 +2,9 @@
 // little more round trips than one. Only an id that comes again waits, for the one before it.
 #include "broker/batch.h"
 
+#include "broker/base/digest.h"
+#include "broker/commands.h"
+#include "broker/given.h"
 #include "broker/whole.h"
 
 struct running;
@@ -19,6 +22,7 @@ struct running {
     struct batch *batch;
     struct job *jobs;
     size_t left;
+    Text digest; // of the whole; empty: no idempotency key
 };
 
 static void start(struct job *job);
@@ -113,42 +117,127 @@ static struct job *find_earlier(struct job *jobs, size_t index)
     return NULL;
 }
 
-void batch_run(struct command *command, struct store *store, struct batch *batch)
+static void make_job(struct running *running, size_t index)
 {
-    struct running *running = arena_calloc(command->arena, 1, sizeof *running);
-    bool *waits = arena_calloc(command->arena, batch->count, sizeof *waits);
+    struct command *command = running->command;
+    struct job *job = &running->jobs[index];
 
-    *running = (struct running){command, store, batch, NULL, batch->count + 1}; // 1: this call
-    running->jobs = arena_calloc(command->arena, batch->count, sizeof *running->jobs);
-    for (size_t i = 0; i < batch->count; i++) {
-        struct job *job = &running->jobs[i];
+    job->running = running;
+    job->item = &running->batch->items[index];
+    job->spec = (struct change_spec){
+        .tenant = command->tenant,
+        .key_id = command->key_id,
+        .verb = running->batch->verb,
+        .packet_id = job->item->packet_id,
+        .idempotency_key = key_of(command, index),
+        .claim = job->item->claim,
+        .look_first = job->item->check != NULL,
+        .check = job->item->check,
+        .decide = running->batch->decide,
+        .ctx = command->decide_ctx,
+        .request = job->item->request,
+    };
+}
+
+static void run(struct running *running)
+{
+    size_t count = running->batch->count;
+    bool *waits = arena_calloc(running->command->arena, count, sizeof *waits);
+
+    running->left = count + 1; // 1: this call
+    running->jobs = arena_calloc(running->command->arena, count, sizeof *running->jobs);
+    for (size_t i = 0; i < count; i++) {
         struct job *earlier;
 
-        job->running = running;
-        job->item = &batch->items[i];
-        job->spec = (struct change_spec){
-            .tenant = command->tenant,
-            .key_id = command->key_id,
-            .verb = batch->verb,
-            .packet_id = job->item->packet_id,
-            .idempotency_key = key_of(command, i),
-            .look_first = job->item->check != NULL,
-            .check = job->item->check,
-            .decide = batch->decide,
-            .ctx = command->decide_ctx,
-            .request = job->item->request,
-        };
+        make_job(running, i);
         earlier = find_earlier(running->jobs, i);
         waits[i] = earlier != NULL;
         if (earlier != NULL)
-            earlier->later = job;
+            earlier->later = &running->jobs[i];
     }
-    for (size_t i = 0; i < batch->count; i++) {
+    for (size_t i = 0; i < count; i++) {
         if (!waits[i])
             start(&running->jobs[i]);
     }
     release(running);
 }
+
+// --- one key, one batch --------------------------------------------------------------------------
+
+#define PIECES 3 // of an item
+
+static void piece_together(struct piece pieces[PIECES], const struct batch_item *item,
+                           struct arena *arena)
+{
+    const char *id = item->packet_id != NULL ? item->packet_id : "";
+    Text request = item->request != NULL ? wire_pack(arena, item->request) : text_of(item->error);
+
+    pieces[0] = (struct piece){id, strlen(id)};
+    pieces[1] = (struct piece){request.data, request.len};
+    pieces[2] = (struct piece){&item->claim, sizeof item->claim};
+}
+
+static Text digest_batch(const struct batch *batch, struct arena *arena)
+{
+    struct piece *pieces = arena_calloc(arena, 1 + PIECES * batch->count, sizeof *pieces);
+    uint8_t digest[DIGEST_BYTES];
+
+    pieces[0] = (struct piece){batch->verb, strlen(batch->verb)};
+    for (size_t i = 0; i < batch->count; i++)
+        piece_together(&pieces[1 + PIECES * i], &batch->items[i], arena);
+    digest_of_pieces(digest, pieces, 1 + PIECES * batch->count);
+    return text_copy(arena, digest, sizeof digest);
+}
+
+static void on_recalled(void *ctx, enum rc rc, const struct given *given)
+{
+    struct running *running = ctx;
+    struct problem problem;
+
+    if (rc != RC_OK) {
+        command_fail(running->command, rc);
+        return;
+    }
+    if (given->reused) {
+        (void)problem_set(&problem, running->command->arena, PROBLEM_KEY_REUSED,
+                          "This Idempotency-Key was used with a different request");
+        command_refuse(running->command, &problem);
+        return;
+    }
+    run(running);
+}
+
+static void on_noted(void *ctx, enum rc rc, uint64_t note)
+{
+    struct running *running = ctx;
+
+    (void)note;
+    if (rc == RC_OK)
+        run(running);
+    else if (rc == RC_CONFLICT)
+        given_load(running->store, running->command, running->digest, on_recalled, running);
+    else
+        command_fail(running->command, rc);
+}
+
+void batch_run(struct command *command, struct store *store, struct batch *batch)
+{
+    struct running *running;
+    struct given nothing = {.note = 0}; // a batch is known by its digest
+
+    if (command_refuse_if_fenced(command))
+        return;
+    running = arena_calloc(command->arena, 1, sizeof *running);
+    *running = (struct running){.command = command, .store = store, .batch = batch};
+    if (command->idempotency_key == NULL) {
+        run(running);
+        return;
+    }
+    running->digest = digest_batch(batch, command->arena);
+    given_note(store, command, running->digest, &nothing, on_noted, running);
+}
+
+// --- answers -------------------------------------------------------------------------------------
 
 void batch_errors(struct command *command, const struct batch *batch, Hr__BatchError ***errors,
                   size_t *count)

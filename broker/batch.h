@@ -10,6 +10,7 @@ struct batch_item {
     const char *packet_id;           // NULL: a create
     const ProtobufCMessage *request; // checked; NULL: it was not good, and error says why
     change_check_fn check;           // see change.h
+    uint64_t claim;                  // generation the packet's claim must have; 0: any
     // Made.
     Hr__Packet *packet; // whole, as the change left it; NULL: refused
     const char *error;  // for people, when it was refused
@@ -25,8 +26,10 @@ struct batch {
     void (*done)(struct command *command, const struct batch *batch, uint64_t sequence);
 };
 
-// An Idempotency-Key of the command holds for each item by its place. An id that stands in the
-// batch twice is changed in the order of the batch. batch must live as long as the command.
+// An Idempotency-Key of the command holds for the whole batch: with another one it is refused; and
+// for each item by its place. An id that stands in the batch twice is changed in the order of the
+// batch. A command with a header about one packet is refused. batch must live as long as the
+// command.
 void batch_run(struct command *command, struct store *store, struct batch *batch);
 
 // The errors of a batch, in its order: by packet id, or by place when the items are creates.

@@ -17,6 +17,20 @@ void command_refuse_missing_id(struct command *command)
     command_refuse(command, &problem);
 }
 
+bool command_refuse_if_fenced(struct command *command)
+{
+    struct problem problem;
+
+    if (command->claim == 0 && command->if_match == 0)
+        return false;
+    (void)problem_set(
+        &problem, command->arena, PROBLEM_INVALID_HEADER,
+        "Headers X-HR-Claim and If-Match, HR-Claim and HR-If-Match on NATS, are about "
+        "one packet; this request is about several, or about whichever comes");
+    command_refuse(command, &problem);
+    return true;
+}
+
 // --- answers with one packet ---------------------------------------------------------------------
 
 struct answer {

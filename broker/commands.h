@@ -22,6 +22,10 @@ void command_reply_changed(struct command *command, struct store *store,
 // Refuses a command whose packet_id was not sent.
 void command_refuse_missing_id(struct command *command);
 
+// Refuses a command that names one packet's version or claim in a header, though it is about many,
+// or about one that is not known yet. False: it does not, and is not answered.
+bool command_refuse_if_fenced(struct command *command);
+
 // Answers with the packet as it is, whole.
 void command_load(struct command *command, struct store *store, Text packet_id);
 

@@ -6,6 +6,7 @@
 #include "gateway/routes.h"
 #include "gateway/seqs.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
@@ -227,6 +228,7 @@ void backend_send(struct exchange *exchange, const char *noun, const char *verb,
 {
     struct command_headers headers = {.count = 0};
 
+    assert(reads == ((exchange->route->flags & ROUTE_READS) != 0)); // as the document says
     if (add_client_headers(exchange, &headers, reads) == RC_OK)
         dispatch(call_create(exchange, reply, reads, done), noun, verb, request, &headers);
 }
@@ -347,6 +349,7 @@ void backend_change(struct exchange *exchange, const char *noun, const char *ver
 {
     const ProtobufCMessageDescriptor *reply = exchange->route->reply;
 
+    assert((exchange->route->flags & ROUTE_AUDITS) != 0);
     backend_send(exchange, noun, verb, request, reply != NULL ? reply : &hr__packet__descriptor,
                  false, on_changed);
 }

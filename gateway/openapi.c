@@ -173,8 +173,9 @@ static void put_schema(struct document *doc, const ProtobufCMessageDescriptor *d
     json_object_close(doc->out);
 }
 
-static void put_parameter(struct document *doc, const char *name, const char *where, bool required,
-                          const ProtobufCFieldDescriptor *field, const struct rule *rule)
+// Ends in the middle of its schema.
+static void begin_parameter(struct document *doc, const char *name, const char *where,
+                            bool required)
 {
     json_object_open(doc->out);
     put(doc, "name", name);
@@ -183,41 +184,81 @@ static void put_parameter(struct document *doc, const char *name, const char *wh
     json_bool(doc->out, required);
     json_key(doc->out, "schema");
     json_object_open(doc->out);
-    if (field != NULL) {
-        put_field_schema(doc, field, rule);
-    } else {
-        put(doc, "type", "string");
-        if (strcmp(where, "path") == 0)
-            put(doc, "format", "uuid");
-    }
+}
+
+static void end_parameter(struct document *doc)
+{
     json_object_close(doc->out);
     json_object_close(doc->out);
 }
 
-static void put_parameters(struct document *doc, const struct route *route)
+// Whatever stands in braces.
+static void put_path_parameters(struct document *doc, const char *path)
+{
+    for (const char *at = strchr(path, '{'); at != NULL; at = strchr(at, '{')) {
+        char name[32];
+
+        at++;
+        (void)snprintf(name, sizeof name, "%.*s", (int)strcspn(at, "}"), at);
+        begin_parameter(doc, name, "path", true);
+        put(doc, "type", "string");
+        if (strcmp(name, "schema_id") != 0)
+            put(doc, "format", "uuid");
+        end_parameter(doc);
+    }
+}
+
+static void put_query_parameters(struct document *doc, const struct route *route)
 {
     bool has_id = strstr(route->path, "{id}") != NULL;
 
-    json_key(doc->out, "parameters");
-    json_array_open(doc->out);
-    if (has_id)
-        put_parameter(doc, "id", "path", true, NULL, NULL);
-    if (strstr(route->path, "{delivery_id}") != NULL)
-        put_parameter(doc, "delivery_id", "path", true, NULL, NULL);
-    if (strstr(route->path, "{schema_id}") != NULL)
-        put_parameter(doc, "schema_id", "path", true, NULL, NULL);
     for (unsigned i = 0; route->query != NULL && i < route->query->n_fields; i++) {
         const ProtobufCFieldDescriptor *field = &route->query->fields[i];
+        const struct rule *rule = rules_of(route->query, i);
 
         if (has_id &&
             (strcmp(field->name, "packet_id") == 0 || strcmp(field->name, "hook_id") == 0))
             continue; // the path has it
-        put_parameter(doc, field->name, "query", false, field, rules_of(route->query, i));
+        begin_parameter(doc, field->name, "query", (rule->flags & RULE_REQUIRED) != 0);
+        put_field_schema(doc, field, rule);
+        end_parameter(doc);
     }
+}
+
+static void put_header(struct document *doc, const char *name, const char *type)
+{
+    begin_parameter(doc, name, "header", false);
+    put(doc, "type", type);
+    end_parameter(doc);
+}
+
+static void put_durability(struct document *doc)
+{
+    begin_parameter(doc, "X-HR-Durability", "header", false);
+    put(doc, "type", "string");
+    json_key(doc->out, "enum");
+    json_array_open(doc->out);
+    json_string(doc->out, "audited");
+    json_array_close(doc->out);
+    end_parameter(doc);
+}
+
+static void put_parameters(struct document *doc, const struct route *route)
+{
+    json_key(doc->out, "parameters");
+    json_array_open(doc->out);
+    put_path_parameters(doc, route->path);
+    put_query_parameters(doc, route);
     if (strcmp(route->method, "GET") != 0)
-        put_parameter(doc, "Idempotency-Key", "header", false, NULL, NULL);
-    if (has_id && strcmp(route->method, "GET") != 0)
-        put_parameter(doc, "If-Match", "header", false, NULL, NULL);
+        put_header(doc, "Idempotency-Key", "string");
+    if ((route->flags & ROUTE_FENCES) != 0) {
+        put_header(doc, "If-Match", "string");
+        put_header(doc, "X-HR-Claim", "integer");
+    }
+    if ((route->flags & ROUTE_READS) != 0)
+        put_header(doc, "X-HR-Min-Seq", "integer");
+    if ((route->flags & ROUTE_AUDITS) != 0)
+        put_durability(doc);
     json_array_close(doc->out);
 }
 
@@ -238,14 +279,44 @@ static void put_content(struct document *doc, const ProtobufCMessageDescriptor *
     json_object_close(doc->out);
 }
 
-static void put_response(struct document *doc, const char *status, const char *description,
-                         const ProtobufCMessageDescriptor *descriptor)
+// Of what is no message: its types, each for what it is.
+static void put_media(struct document *doc, const char *media)
 {
+    json_key(doc->out, "content");
+    json_object_open(doc->out);
+    while (*media != '\0') {
+        size_t len = strcspn(media, " ");
+        char type[64];
+
+        (void)snprintf(type, sizeof type, "%.*s", (int)len, media);
+        json_key(doc->out, type);
+        json_object_open(doc->out);
+        json_object_close(doc->out);
+        media += len + (media[len] == ' ' ? 1 : 0);
+    }
+    json_object_close(doc->out);
+}
+
+static void put_success(struct document *doc, const struct route *route)
+{
+    char status[8];
+
+    (void)snprintf(status, sizeof status, "%u", route->success);
     json_key(doc->out, status);
     json_object_open(doc->out);
-    put(doc, "description", description);
-    if (descriptor != NULL)
-        put_content(doc, descriptor);
+    put(doc, "description", "Done");
+    if (route->reply != NULL)
+        put_content(doc, route->reply);
+    else if (route->media != NULL)
+        put_media(doc, route->media);
+    json_object_close(doc->out);
+}
+
+static void put_nothing(struct document *doc)
+{
+    json_key(doc->out, "204");
+    json_object_open(doc->out);
+    put(doc, "description", "There is nothing");
     json_object_close(doc->out);
 }
 
@@ -300,11 +371,9 @@ static void put_refusal_schema(struct document *doc)
 static void put_operation(struct document *doc, const struct route *route)
 {
     char method[8];
-    char status[8];
 
     for (size_t i = 0; i <= strlen(route->method) && i < sizeof method; i++)
         method[i] = (char)tolower((unsigned char)route->method[i]);
-    (void)snprintf(status, sizeof status, "%u", route->success);
     json_key(doc->out, method);
     json_object_open(doc->out);
     put(doc, "operationId", route->operation);
@@ -320,7 +389,9 @@ static void put_operation(struct document *doc, const struct route *route)
     }
     json_key(doc->out, "responses");
     json_object_open(doc->out);
-    put_response(doc, status, "Done", route->reply);
+    put_success(doc, route);
+    if ((route->flags & ROUTE_EMPTY) != 0)
+        put_nothing(doc);
     put_refusal(doc);
     json_object_close(doc->out);
     json_key(doc->out, "security");

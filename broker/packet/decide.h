@@ -33,9 +33,10 @@ enum rc decide_create(struct decision *decision, const ProtobufCMessage *create_
 enum rc decide_update(struct decision *decision, const ProtobufCMessage *update_packet);
 enum rc decide_delete(struct decision *decision, const ProtobufCMessage *packet_ref);
 enum rc decide_claim(struct decision *decision, const ProtobufCMessage *claim_packet);
-// The same in the words of a batch. decide_complete: packet_ref.
+// The same in the words of a batch. decide_complete: update_packet, of which only
+// subject_digest is looked at.
 enum rc decide_batch_claim(struct decision *decision, const ProtobufCMessage *claim_packet);
-enum rc decide_complete(struct decision *decision, const ProtobufCMessage *packet_ref);
+enum rc decide_complete(struct decision *decision, const ProtobufCMessage *update_packet);
 enum rc decide_heartbeat(struct decision *decision, const ProtobufCMessage *heartbeat_claim);
 enum rc decide_release(struct decision *decision, const ProtobufCMessage *release_claim);
 enum rc decide_decline(struct decision *decision, const ProtobufCMessage *decline_packet);

@@ -250,13 +250,17 @@ enum rc decide_update(struct decision *d, const ProtobufCMessage *message)
 
 enum rc decide_complete(struct decision *d, const ProtobufCMessage *request)
 {
+    const Hr__UpdatePacket *update = (const Hr__UpdatePacket *)request;
     char name[ENUM_TEXT_BYTES];
     Hr__Status from;
+    enum rc rc;
 
-    (void)request;
     if (d->packet == NULL)
         return decide_not_found(d);
     from = d->packet->status;
+    rc = decide_subject(d, update->has_subject_digest, update->subject_digest);
+    if (rc != RC_OK)
+        return rc;
     if (lifecycle_step(d->packet, MOVE_COMPLETE, d->now_us, d->arena) != RC_OK)
         return problem_set(&d->problem, d->arena, PROBLEM_ILLEGAL_TRANSITION,
                            "Cannot complete from status '%s'", lifecycle_name(name, from));

@@ -68,6 +68,137 @@ def test_a_repeat_makes_nothing_twice(loop, web):
     loop.run(run())
 
 
+def test_a_key_is_for_one_batch(loop, web, agent):
+    """The whole of it: no element of another batch is done under the same key."""
+
+    async def refused(path, content, key):
+        answer = await web.post(BATCH + path, content, key)
+        assert (answer.status, answer.json()["code"]) == (422, "idempotency_key_reused"), answer
+
+    async def run():
+        packets = [{}, body("x"), body("y")]
+        for other in [
+            [{}, body("x"), body("z")], [{}, body("x")], [{}], [{}, body("x"), body("y"), body("z")],
+            [{}, body("y"), body("x")], [body("v"), body("x"), body("y")],
+        ]:
+            key = {"Idempotency-Key": uuid.uuid4().hex}
+            first = await post(web, "", {"packets": packets}, 201, key)
+            await refused("", {"packets": other}, key)
+            assert await post(web, "", {"packets": packets}, 201, key) == first
+        ids = await make(web, 4)
+        key = {"Idempotency-Key": uuid.uuid4().hex}
+        claims = {"packet_ids": ids[:2], **claim("a")}
+        first = await post(web, "/claim", claims, 200, key)
+        for other in [ids[2:], ids[1::-1], ids[:1], ids[:3]]:
+            await refused("/claim", {"packet_ids": other, **claim("a")}, key)
+        await refused("/claim", {"packet_ids": ids[:2], **claim("b")}, key)
+        await refused("/complete", {"packet_ids": ids[:2]}, key)
+        reply = await agent.json("packet.batch-complete", {"packet_ids": ids[:2]}, key)
+        assert reply.json()["code"] == "idempotency_key_reused"
+        answer = await web.post(PACKETS + "/claim-next", claim("a"), key)
+        assert answer.json()["code"] == "idempotency_key_reused"
+        assert await post(web, "/claim", claims, 200, key) == first
+        for packet_id in ids[2:]:
+            assert (await web.get(f"{PACKETS}/{packet_id}")).json()["status"] == "created"
+        failed = {"packets": [{}, {"context": {}}]}
+        key = {"Idempotency-Key": uuid.uuid4().hex}
+        first = await post(web, "", failed, 201, key)
+        await refused("", {"packets": [body()]}, key)
+        assert await post(web, "", failed, 201, key) == first
+
+    loop.run(run())
+
+
+def test_repeats_at_once_and_one_with_another_body(loop, web):
+    async def run():
+        for _ in range(10):
+            key = {"Idempotency-Key": uuid.uuid4().hex}
+            bodies = [{"packets": [body(name), body("same")]} for name in "aabb"]
+            answers = await gather(*(web.post(BATCH, content, key) for content in bodies))
+            done = [answer.json() for answer in answers if answer.status == 201]
+            assert [answer.status for answer in answers] in ([201, 201, 422, 422], [422, 422, 201, 201])
+            assert done[0] == done[1] and len(done[0]["created"]) == 2
+
+    loop.run(run())
+
+
+def test_a_header_about_one_packet_is_refused(loop, web, agent):
+    async def run():
+        [packet_id] = await make(web, 1)
+        taken = (await web.post(f"{PACKETS}/{packet_id}/claim", claim("a"))).json()
+        generation = taken["claim"]["generation"]
+        requests = [
+            ("batch-create", "/batch", {"packets": [body()]}),
+            ("batch-claim", "/batch/claim", {"packet_ids": [packet_id], **claim("a")}),
+            ("batch-complete", "/batch/complete", {"packet_ids": [packet_id]}),
+            ("batch-respond", "/batch/respond", {"responses": [
+                {"packet_id": packet_id, "response": "yes", "responded_by": "ann"}]}),
+            ("claim-next", "/claim-next", claim("nobody")),
+        ]
+        for verb, path, content in requests:
+            for header in ["X-HR-Claim", "If-Match"]:
+                answer = await web.post(PACKETS + path, content, {header: str(generation)})
+                assert (answer.status, answer.json()["code"]) == (400, "invalid_header"), answer
+            for header in ["HR-Claim", "HR-If-Match"]:
+                reply = await agent.json("packet." + verb, content, {header: str(generation)})
+                assert (reply.status, reply.json()["code"]) == (400, "invalid_header"), reply
+        assert (await web.get(f"{PACKETS}/{packet_id}")).json() == taken
+
+    loop.run(run())
+
+
+def test_completes_under_each_packets_own_claim(loop, web, agent):
+    async def run():
+        ids = await make(web, 4)
+        generations = []
+        for packet_id in ids:
+            answer = await web.post(f"{PACKETS}/{packet_id}/claim", claim("a"))
+            generations.append(answer.json()["claim"]["generation"])
+        # The second is somebody else's by now.
+        await web.post(f"{PACKETS}/{ids[1]}/release", {"agent_id": "a"})
+        await web.post(f"{PACKETS}/{ids[1]}/claim", claim("b"))
+        held = [{"packet_id": packet_id.upper(), "generation": generation}
+                for packet_id, generation in zip(ids, generations, strict=True)]
+        content = {"packet_ids": ids[:3], "claims": held[:2]}
+        answer = await post(web, "/complete", content)
+        assert [p["id"] for p in answer["completed"]] == [ids[0], ids[2]]
+        assert answer["errors"][0]["packet_id"] == ids[1]
+        assert "is over" in answer["errors"][0]["error"]
+        for wrong in [held[:1], [7], [{"packet_id": ids[3]}], [{**held[3], "generation": 0}],
+                      [{"packet_id": NOWHERE, "generation": 1}], held[3]]:
+            content = {"packet_ids": ids[3:], "claims": wrong}
+            refused = await web.post(BATCH + "/complete", content)
+            assert refused.status == 422 and refused.json()["detail"][0]["loc"][1] == "claims"
+        message = batch_pb2.BatchComplete(packet_ids=ids[3:])
+        message.claims.add(packet_id=ids[3], generation=generations[3])
+        reply = await agent.protobuf("packet.batch-complete", message)
+        assert [p.id for p in reply.message().completed] == ids[3:]
+
+    loop.run(run())
+
+
+def test_what_was_approved_binds_a_batch_as_well(loop, web):
+    async def run():
+        subject = {"pay": 5}
+        [bound] = await make(web, 1, hitl={"reason": "r", "options": ["yes"], "subject": subject})
+        answered = await web.post(f"{PACKETS}/{bound}/respond", {"response": "yes", "responded_by": "a"})
+        digest = answered.json()["hitl"]["subject_digest"]
+        [other] = await make(web, 1)
+        await web.post(f"{PACKETS}/{other}/claim", claim("coder"))
+        for path, key, parts in [("/claim", "claimed", claim("coder")), ("/complete", "completed", {})]:
+            content = {"packet_ids": [bound], "subject_digest": "0" * 64, **parts}
+            answer = await post(web, path, content)
+            assert answer[key] == [] and "approved" in answer["errors"][0]["error"]
+            content = {"packet_ids": [bound, other], "subject_digest": digest, **parts}
+            answer = await post(web, path, content)
+            assert [p["id"] for p in answer[key]] == [bound]
+            assert answer["errors"][0]["packet_id"] == other
+        answer = await web.post(PACKETS + "/claim-next", {**claim("x"), "subject_digest": digest})
+        assert answer.status == 422 and answer.json()["detail"][0]["loc"] == ["body", "subject_digest"]
+
+    loop.run(run())
+
+
 def test_claims_in_order(loop, web, agent):
     async def run():
         ids = await make(web, 5)

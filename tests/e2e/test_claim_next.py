@@ -6,7 +6,7 @@ import time
 import uuid
 
 import pytest
-from agent import command_pb2, gather
+from agent import Agent, batch_pb2, command_pb2, gather
 from config import new_key, put_key
 from packets import PACKETS, body, claim
 from web import Web
@@ -263,6 +263,54 @@ def test_tenants_take_turns(loop, admin, name):
     loop.run(run())
 
 
+def test_a_packet_behind_thousands_that_do_not_fit_is_found(make_rail, loop):
+    rail = make_rail(None).start()
+    batch, each = 50, 120  # 6,000 with one of the tags, 6,000 with the other
+
+    async def run():
+        async with Agent(rail, seconds=60) as agent, Web(rail.url, rail.headers) as web:
+            async def create_many(tag):
+                packet = body()
+                packet["metadata"].update(target_agent={"id": "a", "name": "A"}, tags=[tag])
+                message = batch_pb2.BatchCreate()
+                for _ in range(batch):
+                    message.packets.add().text = json.dumps(packet).encode()
+                answer = (await agent.protobuf("packet.batch-create", message)).message()
+                assert len(answer.created) == batch
+
+            for _ in range(each // 4):
+                await gather(*(create_many(tag) for tag in ["x", "y"] for _ in range(4)))
+            made = [await create(web, "a", tags=["x", "y"]) for _ in range(2)]
+            await create(web, "last")
+            assert await take_in_time(web, "last") is not None  # the index has them all
+            assert await take(web, "a", tags=["x", "y"]) == made[0]
+            assert await take(web, "a", tags=["x", "y"], scope="any") == made[1]
+            assert await take(web, "a", tags=["x", "y"]) is None
+            waiting = asyncio.ensure_future(take(web, "a", tags=["x", "y"], wait_seconds=20))
+            await asyncio.sleep(0.3)
+            assert await create(web, "a", tags=["y", "x"]) == await waiting
+
+    loop.run(run())
+
+
+def test_whoever_would_wait_where_too_many_do_is_told_so(make_rail, loop):
+    rail = make_rail(None, env={"HR_CLAIM_NEXT_WAITING_MAX": "2"}).start()
+
+    async def run():
+        async with Web(rail.url, rail.headers) as web:
+            waiting = [asyncio.ensure_future(take(web, "a", wait_seconds=3)) for _ in range(2)]
+            await asyncio.sleep(0.5)
+            answer = await web.post(NEXT, {"agent_id": "b", "agent_name": "B", "wait_seconds": 1})
+            assert (answer.status, answer.json()["code"]) == (503, "unavailable")
+            assert int(answer.headers["retry-after"]) > 0
+            assert await take(web, "b") is None, "who does not wait is answered as ever"
+            made = await create(web, "b")
+            assert await take_in_time(web, "b") == made
+            assert await gather(*waiting) == [None, None]
+
+    loop.run(run())
+
+
 # --- Idempotency-Key -------------------------------------------------------------------------
 
 
@@ -344,6 +392,23 @@ def test_repeats_at_once_are_given_one_packet(loop, web, name):
             assert len(found) == 1 and {answer.status for answer in answers} <= {200, 204}
             made.remove(found.pop())
         assert await take(web, name) is None
+
+    loop.run(run())
+
+
+def test_a_choice_given_up_goes_to_whoever_waits(loop, web, name):
+    async def run():
+        key = uuid.uuid4().hex
+        wish = {"agent_id": name, "agent_name": "N", "wait_seconds": 8}
+        asking = []
+        for headers in [{"Idempotency-Key": key}, {"Idempotency-Key": key}, {}]:
+            asking.append(asyncio.ensure_future(web.post(NEXT, wish, headers)))
+            await asyncio.sleep(0.3)  # they wait in this order
+        # Each of the first two chooses one; the second to note it is given the other's, and the
+        # packet it had chosen is free again.
+        made = await gather(*(create(web, name) for _ in range(2)))
+        found = [answer.json()["id"] for answer in await gather(*asking)]
+        assert found[0] == found[1] and sorted({found[0], found[2]}) == sorted(made)
 
     loop.run(run())
 

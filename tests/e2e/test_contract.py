@@ -789,6 +789,32 @@ def test_the_document_is_openapi_and_says_what_is_served(rail, http):
             assert answer.status_code == (422 if is_id else 405), (method, target)
 
 
+def test_parameters_are_as_the_document_says(http):
+    def parameters(operation):
+        return {parameter["name"]: parameter for parameter in operation["parameters"]}
+
+    document = http.get("/openapi.json").json()
+    seen = set()
+    for target, methods in document["paths"].items():
+        for method, operation in methods.items():
+            if target.startswith(("/api/v1/events", "/events", "/api/v1/ws", "/ws")):
+                continue  # has no end
+            known = parameters(operation)
+            url = target.replace("{id}", NOWHERE).replace("{delivery_id}", NOWHERE)
+            needed = {name for name, p in known.items() if p["required"] and p["in"] == "query"}
+            query = "&".join(f"{name}={NOWHERE}" for name in needed)
+            for name in needed:
+                answer = http.request(method, url)
+                assert answer.status_code == 422 and name in answer.text
+                seen.add(name)
+            answer = http.request(method, f"{url}?{query}", headers={"X-HR-Min-Seq": "x"})
+            refused = answer.status_code == 400 and "X-HR-Min-Seq" in answer.text
+            assert refused == ("X-HR-Min-Seq" in known), (method, target, answer)
+            if "X-HR-Claim" in known:
+                seen.add("X-HR-Claim")
+    assert seen == {"q", "from", "X-HR-Claim"}
+
+
 def test_answers_are_as_the_document_says(rail, http, create):
     import jsonschema
 

@@ -3,7 +3,8 @@
     python claimer.py NATS_URL NAME CLAIMERS LEASE_SECONDS
 
 Runs until it is killed. What it was told goes to standard output, one line each:
-"completed <packet id> <generation>" or "refused <packet id> <generation> <code>".
+"took <packet id> <generation>", and then "completed <packet id> <generation>" or
+"refused <packet id> <generation> <code>".
 """
 
 import asyncio
@@ -38,7 +39,8 @@ async def claimer(client, name, lease):
         if status != 200:
             continue
         generation = packet["claim"]["generation"]
-        await asyncio.sleep(random.uniform(0.02, 0.2))
+        print("took", packet["id"], generation, flush=True)
+        await asyncio.sleep(random.uniform(0.1, 0.5))
         done = {"packet_id": packet["id"], "status": "completed"}
         try:
             status, answer = await send(client, "update", done, {"HR-Claim": str(generation)})

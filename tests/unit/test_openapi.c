@@ -129,3 +129,70 @@ Test(openapi, names_the_roads_in_and_their_keys)
         cr_assert_eq(starts_with(security, "[]"), route->role == ROLE_NONE, "%s", route->operation);
     }
 }
+
+// The text of one parameter, up to the end of the document; NULL: there is none.
+static const char *parameter_of(const struct route *route, const char *name)
+{
+    const char *parameters = member(operation_of(route), "parameters");
+    const char *end = strstr(parameters, ",\"responses\":");
+    const char *start = strstr(parameters, arena_printf(memory, "{\"name\":\"%s\"", name));
+
+    return start != NULL && start < end ? start : NULL;
+}
+
+static const struct route *route_named(const char *operation)
+{
+    const struct route *route = routes;
+
+    while (strcmp(route->operation, operation) != 0)
+        route++;
+    return route;
+}
+
+Test(openapi, has_the_headers_that_a_route_takes)
+{
+    for (const struct route *route = routes; route->method != NULL; route++) {
+        bool fences = (route->flags & ROUTE_FENCES) != 0;
+
+        cr_assert_eq(parameter_of(route, "X-HR-Claim") != NULL, fences, "%s", route->operation);
+        cr_assert_eq(parameter_of(route, "If-Match") != NULL, fences, "%s", route->operation);
+        cr_assert_eq(parameter_of(route, "X-HR-Min-Seq") != NULL, (route->flags & ROUTE_READS) != 0,
+                     "%s", route->operation);
+        cr_assert_eq(parameter_of(route, "X-HR-Durability") != NULL,
+                     (route->flags & ROUTE_AUDITS) != 0, "%s", route->operation);
+    }
+    cr_assert_not_null(parameter_of(route_named("claimPacket"), "X-HR-Claim"));
+    cr_assert_not_null(parameter_of(route_named("listPackets"), "X-HR-Min-Seq"));
+    cr_assert_not_null(parameter_of(route_named("createPacket"), "X-HR-Durability"));
+    cr_assert_null(parameter_of(route_named("claimPackets"), "X-HR-Claim"));
+}
+
+Test(openapi, says_which_parameters_there_must_be)
+{
+    cr_assert(starts_with(
+        parameter_of(route_named("searchPackets"), "q"),
+        "{\"name\":\"q\",\"in\":\"query\",\"required\":true,\"schema\":{\"type\":\"string\"}}"));
+    cr_assert_not_null(parameter_of(route_named("getPacketContext"), "from"));
+    cr_assert(starts_with(parameter_of(route_named("getPacketContext"), "from"),
+                          "{\"name\":\"from\",\"in\":\"query\",\"required\":true"));
+    cr_assert(starts_with(parameter_of(route_named("listPackets"), "limit"),
+                          "{\"name\":\"limit\",\"in\":\"query\",\"required\":false"));
+    cr_assert(starts_with(parameter_of(route_named("getSchema"), "schema_id"),
+                          "{\"name\":\"schema_id\",\"in\":\"path\",\"required\":true,"
+                          "\"schema\":{\"type\":\"string\"}}"));
+    cr_assert(starts_with(parameter_of(route_named("getPacket"), "id"),
+                          "{\"name\":\"id\",\"in\":\"path\",\"required\":true,"
+                          "\"schema\":{\"type\":\"string\",\"format\":\"uuid\"}}"));
+}
+
+Test(openapi, says_what_comes_when_it_is_no_message)
+{
+    const char *next = member(operation_of(route_named("claimNext")), "responses");
+    const char *export = member(operation_of(route_named("exportAudit")), "responses");
+    const char *content = member(member(export, "200"), "content");
+
+    cr_assert_not_null(member(next, "200"));
+    cr_assert_not_null(member(next, "204"));
+    cr_assert_not_null(member(content, "application/x-ndjson"));
+    cr_assert_not_null(member(content, "text/csv"));
+}

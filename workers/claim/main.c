@@ -16,6 +16,7 @@
 
 struct app {
     int64_t aging_seconds;
+    int64_t waiting_max;
     struct run *run;
     struct bucket *tenants;
     struct timers *timers;
@@ -29,6 +30,8 @@ struct app {
 static const struct cfg_key keys[] = {
     CFG_I64(struct app, aging_seconds, "HR_PRIORITY_AGING_SECONDS", "300", 1, 31536000,
             "waiting so long is worth one step of priority to a packet; a tenant may have its own"),
+    CFG_I64(struct app, waiting_max, "HR_CLAIM_NEXT_WAITING_MAX", "8192", 0, 1048576,
+            "agents that may wait for a packet at this worker; more are refused with 503"),
     CFG_END,
 };
 
@@ -123,6 +126,8 @@ static const ProtobufCMessage *claim_of(const Hr__BatchClaim *request, struct ar
     claim->framework = request->framework;
     claim->has_lease_seconds = request->has_lease_seconds;
     claim->lease_seconds = request->lease_seconds;
+    claim->has_subject_digest = request->has_subject_digest;
+    claim->subject_digest = request->subject_digest;
     return &claim->base;
 }
 
@@ -159,7 +164,7 @@ static void on_packet(void *ctx, const char *tenant, const char *packet_id,
                       const struct stored *stored)
 {
     struct app *app = ctx;
-    const struct offer *offer = offers_note(app->offers, tenant, packet_id, stored);
+    struct offer *offer = offers_note(app->offers, tenant, packet_id, stored);
 
     timers_note(app->timers, tenant, packet_id, stored);
     if (offer != NULL)
@@ -184,7 +189,7 @@ static enum rc on_open(void *ctx, struct run *run)
                                                             .descriptor = &hr__tenant__descriptor});
     app->timers = timers_open(run, &(struct timers_config){.kinds = DUE_LEASE | DUE_CLAIM_BY});
     app->offers = offers_create();
-    app->next = next_open(run_loop(run), run_store(run), app->offers);
+    app->next = next_open(run_loop(run), run_store(run), app->offers, (size_t)app->waiting_max);
     app->feed = feed_open(run, &(struct feed_config){.on_packet = on_packet, .ctx = app});
     app->config = (struct service_config){
         .name = "claim",

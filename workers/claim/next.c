@@ -7,22 +7,32 @@
 //   ready -> trying     when its tenant has its turn and fewer than TRYING_MAX are trying
 //   trying -> answered  the claim was made
 //   trying -> ready     somebody else was faster: the next best
+//   ready -> ready      it has looked at many packets and not at all: the others have their turn
 //   ready -> waiting    nothing fits, and it may wait
-//   waiting -> ready    something that fits has come
+//   waiting -> ready    something that fits has come, and is kept for it
 //   waiting -> answered its time is over
+//
+// No packet is missed: whatever comes on offer, also again, is given to somebody who waits, or told
+// to those who are in the middle of looking. Whoever begins to look later finds it.
 #include "workers/claim/next.h"
 
+#include "broker/base/digest.h"
 #include "broker/change.h"
 #include "broker/commands.h"
+#include "broker/given.h"
 #include "broker/metrics.h"
-#include "workers/claim/given.h"
+#include "broker/packet/issues.h"
 
 #include <stdlib.h>
 #include <uthash.h>
 #include <utlist.h>
 
 #define TRYING_MAX 256
-#define WAITING_MAX 8192 // agents; whoever comes beyond is told at once that there is nothing
+
+// Packets looked at that do not fit: by one asker in its turn, and by all in a turn of the loop,
+// which is about a millisecond.
+#define ASKER_STEPS 1000
+#define LOOP_STEPS 5000
 
 struct queue;
 
@@ -35,11 +45,14 @@ struct asker {
     struct wish wish;
     uv_timer_t timer;
     int64_t until_ns;
-    bool waiting;
+    bool looking; // the search has begun
+    struct search search;
     struct change_spec spec;
     struct stored claimed; // while that is noted
     struct given given;    // under its idempotency key
-    bool remembered;       // the packet is what an earlier try had chosen
+    Text digest;           // of what it asks for, likewise
+    bool chosen;           // packet_id is what it is to try next
+    bool remembered;       // likewise, and it is what an earlier try had chosen
     char packet_id[UUID_TEXT_BYTES];
 };
 
@@ -51,11 +64,14 @@ struct queue {
     struct asker *ready;
     struct asker *waiting; // the first has waited longest
     size_t askers;
+    size_t looking; // of those who are ready
     char tenant[TOKEN_MAX + 1];
 };
 
 struct next {
     uv_loop_t *loop;
+    uv_idle_t idle; // while those who look have more to look at
+    size_t waiting_max;
     struct store *store;
     struct offers *offers;
     struct queue *queues;
@@ -100,6 +116,7 @@ static void make_ready(struct asker *asker, bool first)
 {
     struct queue *queue = asker->queue;
 
+    queue->looking += asker->looking ? 1 : 0;
     if (queue->ready == NULL)
         DL_APPEND(asker->owner->ring, queue);
     if (first)
@@ -116,6 +133,7 @@ static struct asker *take_turn(struct next *next)
     if (queue == NULL)
         return NULL;
     asker = queue->ready;
+    queue->looking -= asker->looking ? 1 : 0;
     DL_DELETE(queue->ready, asker);
     DL_DELETE(next->ring, queue);
     if (queue->ready != NULL)
@@ -150,6 +168,7 @@ static void refuse(struct asker *asker, enum problem_code code, const char *text
     struct problem problem;
 
     (void)problem_set(&problem, arena, code, "%s", text);
+    problem.retry_after_seconds = code == PROBLEM_UNAVAILABLE ? 1 : 0;
     command_refuse(end(asker, "failed"), &problem);
 }
 
@@ -158,7 +177,6 @@ static void stop_waiting(struct asker *asker)
     struct next *next = asker->owner;
 
     DL_DELETE(asker->queue->waiting, asker);
-    asker->waiting = false;
     next->waiting--;
     metric_set(next->waiting_metric, "", (double)next->waiting);
     uv_timer_stop(&asker->timer);
@@ -177,11 +195,14 @@ static void wait_or_end(struct asker *asker)
     struct next *next = asker->owner;
     int64_t left_ns = asker->until_ns - clock_now_ns();
 
-    if (left_ns <= 0 || next->draining || next->waiting >= WAITING_MAX) {
+    if (left_ns <= 0 || next->draining) {
         command_reply_nothing(end(asker, "nothing"));
         return;
     }
-    asker->waiting = true;
+    if (next->waiting >= next->waiting_max) {
+        refuse(asker, PROBLEM_UNAVAILABLE, "Too many agents wait for a packet");
+        return;
+    }
     next->waiting++;
     metric_set(next->waiting_metric, "", (double)next->waiting);
     DL_APPEND(asker->queue->waiting, asker);
@@ -209,6 +230,18 @@ static bool is_gone(enum problem_code code)
 
 static void recall(struct asker *asker);
 
+// Somebody else may have been waiting for it.
+static void put_back(struct asker *asker)
+{
+    struct next *next = asker->owner;
+    const char *tenant = asker->queue->tenant;
+    struct offer *offer = offers_put_back(next->offers, tenant, asker->packet_id);
+
+    asker->chosen = false;
+    if (offer != NULL)
+        next_wake(next, tenant, offer);
+}
+
 // Noted or not: as long as the packet remembers the claim, a repeat finds it there as well.
 static void on_claim_noted(void *ctx, enum rc rc, uint64_t note)
 {
@@ -232,7 +265,7 @@ static void answer(struct asker *asker, const struct stored *stored)
     asker->claimed = *stored;
     asker->given.packet_id = asker->packet_id;
     asker->given.sequence = stored->sequence;
-    given_note(store, asker->command, &asker->given, on_claim_noted, asker);
+    given_note(store, asker->command, asker->digest, &asker->given, on_claim_noted, asker);
 }
 
 static void on_claimed(void *ctx, enum rc rc, const struct stored *stored,
@@ -247,11 +280,12 @@ static void on_claimed(void *ctx, enum rc rc, const struct stored *stored,
         answer(asker, stored);
     } else if (is_gone(problem->code)) {
         metric_add(next->outcome_metric, "lost", 1);
+        asker->chosen = false;
         asker->remembered = false;
         make_ready(asker, true);
     } else {
         if (!asker->remembered)
-            offers_put_back(next->offers, asker->queue->tenant, asker->packet_id);
+            put_back(asker);
         command_refuse(end(asker, "failed"), problem);
     }
     pump(next);
@@ -300,7 +334,7 @@ static void on_choice_noted(void *ctx, enum rc rc, uint64_t note)
         return;
     }
     next->trying--;
-    offers_put_back(next->offers, asker->queue->tenant, asker->packet_id);
+    put_back(asker);
     if (rc == RC_CONFLICT)
         recall(asker);
     else
@@ -308,12 +342,8 @@ static void on_choice_noted(void *ctx, enum rc rc, uint64_t note)
     pump(next);
 }
 
-static void try_one(struct next *next, struct asker *asker)
+static void try_chosen(struct next *next, struct asker *asker)
 {
-    if (!asker->remembered && !offers_take(next->offers, &asker->wish, asker->packet_id)) {
-        wait_or_end(asker);
-        return;
-    }
     next->trying++;
     if (asker->command->idempotency_key == NULL || asker->remembered) {
         claim(asker);
@@ -321,20 +351,56 @@ static void try_one(struct next *next, struct asker *asker)
     }
     asker->given.packet_id = asker->packet_id;
     asker->given.sequence = 0;
-    given_note(next->store, asker->command, &asker->given, on_choice_noted, asker);
+    given_note(next->store, asker->command, asker->digest, &asker->given, on_choice_noted, asker);
 }
 
-// A claim may end within the call that starts it, and calls this again: once is enough.
+static enum look look(struct asker *asker, size_t *steps)
+{
+    struct next *next = asker->owner;
+    size_t turn = *steps < ASKER_STEPS ? *steps : ASKER_STEPS;
+    size_t left = turn;
+    enum look found;
+
+    if (!asker->looking)
+        offers_search(next->offers, &asker->wish, &asker->search);
+    found = offers_take(next->offers, &asker->wish, &asker->search, &left, asker->packet_id);
+    *steps -= turn - left;
+    asker->looking = found == LOOK_UNFINISHED;
+    asker->chosen = found == LOOK_FOUND;
+    return found;
+}
+
+static void try_one(struct next *next, struct asker *asker, size_t *steps)
+{
+    if (asker->chosen || look(asker, steps) == LOOK_FOUND)
+        try_chosen(next, asker);
+    else if (asker->looking)
+        make_ready(asker, false);
+    else
+        wait_or_end(asker);
+}
+
+static void on_idle(uv_idle_t *idle)
+{
+    uv_idle_stop(idle);
+    pump(idle->data);
+}
+
+// A claim may end within the call that starts it, and calls this again: once is enough. What is too
+// much for a turn of the loop is left for the next.
 static void pump(struct next *next)
 {
+    size_t steps = LOOP_STEPS;
     struct asker *asker;
 
-    if (next->pumping)
+    if (next->pumping || uv_is_active((uv_handle_t *)&next->idle))
         return;
     next->pumping = true;
-    while (next->trying < TRYING_MAX && (asker = take_turn(next)) != NULL)
-        try_one(next, asker);
+    while (next->trying < TRYING_MAX && steps > 0 && (asker = take_turn(next)) != NULL)
+        try_one(next, asker, &steps);
     next->pumping = false;
+    if (steps == 0)
+        uv_idle_start(&next->idle, on_idle);
 }
 
 // --- repeats -------------------------------------------------------------------------------------
@@ -367,6 +433,7 @@ static void on_recalled(void *ctx, enum rc rc, const struct given *given)
                       asker->command->arena, on_first_answer, asker);
     } else {
         asker->remembered = given->packet_id != NULL;
+        asker->chosen = asker->remembered;
         if (asker->remembered)
             (void)snprintf(asker->packet_id, sizeof asker->packet_id, "%s", given->packet_id);
         make_ready(asker, false);
@@ -376,14 +443,48 @@ static void on_recalled(void *ctx, enum rc rc, const struct given *given)
 
 static void recall(struct asker *asker)
 {
-    given_load(asker->owner->store, asker->command, on_recalled, asker);
+    given_load(asker->owner->store, asker->command, asker->digest, on_recalled, asker);
+}
+
+// How long a try waits is not part of what it asks for.
+static Text digest_of_request(const struct command *command)
+{
+    Hr__ClaimNext request = *(const Hr__ClaimNext *)command->request;
+    uint8_t digest[DIGEST_BYTES];
+    Text bytes;
+
+    request.has_wait_seconds = false;
+    bytes = wire_pack(command->arena, &request.base);
+    digest_of(digest, bytes.data, bytes.len);
+    return text_copy(command->arena, digest, sizeof digest);
+}
+
+// What was approved is one packet's, and which one it will be nobody knows.
+static bool refuse_subject(struct command *command)
+{
+    struct issues issues = {.arena = command->arena};
+    struct path path = {0};
+    struct problem problem;
+
+    if (!((const Hr__ClaimNext *)command->request)->has_subject_digest)
+        return false;
+    path_push_name(&path, text_of("body"));
+    path_push_name(&path, text_of("subject_digest"));
+    (void)issues_add(&issues, &path, "value_error",
+                     "Value error, claim-next takes no subject_digest: claim the packet by its id");
+    (void)issues_to_problem(&issues, &problem);
+    command_refuse(command, &problem);
+    return true;
 }
 
 void next_claim(struct next *next, struct command *command, int64_t aging_us)
 {
     const Hr__ClaimNext *wanted = (const Hr__ClaimNext *)command->request;
-    struct asker *asker = calloc(1, sizeof *asker);
+    struct asker *asker;
 
+    if (command_refuse_if_fenced(command) || refuse_subject(command))
+        return;
+    asker = calloc(1, sizeof *asker);
     if (asker == NULL)
         abort();
     asker->owner = next;
@@ -403,6 +504,7 @@ void next_claim(struct next *next, struct command *command, int64_t aging_us)
     uv_timer_init(next->loop, &asker->timer);
     asker->timer.data = asker;
     if (command->idempotency_key != NULL) {
+        asker->digest = digest_of_request(command);
         recall(asker);
         return;
     }
@@ -410,7 +512,32 @@ void next_claim(struct next *next, struct command *command, int64_t aging_us)
     pump(next);
 }
 
-void next_wake(struct next *next, const char *tenant, const struct offer *offer)
+static struct asker *find_waiting(const struct queue *queue, const struct offer *offer)
+{
+    struct asker *asker;
+
+    DL_FOREACH(queue->waiting, asker)
+    {
+        if (offer_fits(offer, &asker->wish))
+            return asker;
+    }
+    return NULL;
+}
+
+static void tell_looking(struct queue *queue, const struct offer *offer)
+{
+    struct asker *asker;
+
+    if (queue->looking == 0)
+        return;
+    DL_FOREACH(queue->ready, asker)
+    {
+        if (asker->looking)
+            search_note(&asker->search, &asker->wish, offer);
+    }
+}
+
+void next_wake(struct next *next, const char *tenant, struct offer *offer)
 {
     struct queue *queue = NULL;
     struct asker *asker;
@@ -418,13 +545,14 @@ void next_wake(struct next *next, const char *tenant, const struct offer *offer)
     HASH_FIND_STR(next->queues, tenant, queue);
     if (queue == NULL)
         return;
-    DL_FOREACH(queue->waiting, asker)
-    {
-        if (offer_fits(offer, &asker->wish))
-            break;
-    }
-    if (asker == NULL)
+    asker = find_waiting(queue, offer);
+    if (asker == NULL) {
+        tell_looking(queue, offer);
         return;
+    }
+    // Nothing fitted so far, so this is the best.
+    offers_take_this(next->offers, offer, asker->packet_id);
+    asker->chosen = true;
     stop_waiting(asker);
     make_ready(asker, true);
     pump(next);
@@ -452,7 +580,8 @@ void next_drain(struct next *next)
 
 // --- life ----------------------------------------------------------------------------------------
 
-struct next *next_open(uv_loop_t *loop, struct store *store, struct offers *offers)
+struct next *next_open(uv_loop_t *loop, struct store *store, struct offers *offers,
+                       size_t waiting_max)
 {
     struct next *next = calloc(1, sizeof *next);
 
@@ -461,6 +590,9 @@ struct next *next_open(uv_loop_t *loop, struct store *store, struct offers *offe
     next->loop = loop;
     next->store = store;
     next->offers = offers;
+    next->waiting_max = waiting_max;
+    uv_idle_init(loop, &next->idle);
+    next->idle.data = next;
     next->waiting_metric = metric_create(METRIC_GAUGE, "handoffrail_claim_next_waiting",
                                          "Agents that wait for a packet", "", NULL, 0);
     next->outcome_metric =
@@ -470,7 +602,13 @@ struct next *next_open(uv_loop_t *loop, struct store *store, struct offers *offe
     return next;
 }
 
+static void on_idle_closed(uv_handle_t *handle)
+{
+    free(handle->data);
+}
+
 void next_close(struct next *next)
 {
-    free(next);
+    if (next != NULL)
+        uv_close((uv_handle_t *)&next->idle, on_idle_closed);
 }

@@ -11,8 +11,10 @@
 
 struct next;
 
-// offers, store: borrowed. Registers metrics: once in a program.
-struct next *next_open(uv_loop_t *loop, struct store *store, struct offers *offers);
+// offers, store: borrowed. waiting_max: who comes when so many wait, and would have to wait too, is
+// refused. Registers metrics: once in a program.
+struct next *next_open(uv_loop_t *loop, struct store *store, struct offers *offers,
+                       size_t waiting_max);
 
 // Nothing may be in hand: drain, and let the service's commands be answered, first. NULL is
 // allowed.
@@ -22,7 +24,7 @@ void next_close(struct next *next);
 void next_claim(struct next *next, struct command *command, int64_t aging_us);
 
 // There is an offer that was not there, or has changed.
-void next_wake(struct next *next, const char *tenant, const struct offer *offer);
+void next_wake(struct next *next, const char *tenant, struct offer *offer);
 
 // Everybody who waits is told that there is nothing, and so is whoever asks from now on.
 void next_drain(struct next *next);

@@ -1,51 +1,68 @@
-// Per tenant, and per agent that packets are addressed to, one tree by age for each priority. The
-// best packet is then the best of a few oldest ones.
+// A packet lies on several shelves: the tenant's, its addressee's, and one for each of its tags. A
+// shelf has a list by age for each priority, so the best packet of a shelf is the best of a few
+// oldest ones. A look goes through the shelves that must have what is wanted, the fewest packets
+// there are; what else keeps a packet from an agent (that it declined, other tags) is found by
+// going along the list, some steps at a time.
 #include "workers/claim/offers.h"
 
 #include <bsd/sys/tree.h>
 #include <stdlib.h>
 #include <uthash.h>
 
-#define PRIORITIES 4
-#define SCAN_MAX 5000 // packets of one priority that do not fit, before it is given up
+#define PRIORITIES SEARCH_PRIORITIES
 
-struct agent;
+// The shelves of a look.
+enum {
+    ON_OPEN,     // of the tenant: whatever anybody may claim
+    ON_OWN,      // addressed to the agent
+    ON_ANYBODYS, // addressed to whoever comes
+    ON_TAG = ON_OPEN,
+};
+
 struct owner;
+struct shelf;
+
+// A packet's place on a shelf.
+struct place {
+    RB_ENTRY(place) node;
+    struct offer *offer;
+    struct shelf *shelf;
+};
+
+RB_HEAD(list, place);
+
+struct shelf {
+    UT_hash_handle hh;
+    struct shelf **table; // that it is in
+    struct list lists[PRIORITIES];
+    size_t count;  // of packets in the lists
+    size_t places; // listed or not; without any it goes
+    size_t name_len;
+    char name[];
+};
 
 struct offer {
-    RB_ENTRY(offer) tenant_node;
-    RB_ENTRY(offer) agent_node;
     UT_hash_handle hh;
     struct owner *tenant;
-    struct agent *agent;
-    struct arena *arena; // of the texts below
-    Text *tags;
-    size_t tag_count;
-    Text *declined; // by these agents
+    struct place *places;
+    size_t place_count;
+    const struct shelf *agent; // it is addressed to
+    struct arena *arena;       // of the texts below; NULL: there are none
+    Text *declined;            // by these agents
     size_t declined_count;
     int64_t created_us;
     uint64_t sequence;
     unsigned priority; // 0: low
     bool addressed_only;
-    bool listed; // in the trees
+    bool listed;
     char packet_id[UUID_TEXT_BYTES];
-};
-
-RB_HEAD(tenant_tree, offer);
-RB_HEAD(agent_tree, offer);
-
-struct agent {
-    UT_hash_handle hh;
-    struct agent_tree trees[PRIORITIES];
-    size_t offers;
-    size_t id_len;
-    char id[];
 };
 
 struct owner {
     UT_hash_handle hh;
-    struct tenant_tree trees[PRIORITIES];
-    struct agent *agents;
+    struct shelf *open; // one, with no name
+    struct shelf *agents;
+    struct shelf *tags;
     struct offer *offers; // by packet id
     char name[TOKEN_MAX + 1];
 };
@@ -55,16 +72,15 @@ struct offers {
     size_t count;
 };
 
-static int compare(const struct offer *a, const struct offer *b)
+static int compare(const struct place *a, const struct place *b)
 {
-    if (a->created_us != b->created_us)
-        return a->created_us < b->created_us ? -1 : 1;
-    return strcmp(a->packet_id, b->packet_id);
+    if (a->offer->created_us != b->offer->created_us)
+        return a->offer->created_us < b->offer->created_us ? -1 : 1;
+    return strcmp(a->offer->packet_id, b->offer->packet_id);
 }
 
 // clang-format off
-RB_GENERATE_INTERNAL(tenant_tree, offer, tenant_node, compare, __attribute__((unused)) static)
-RB_GENERATE_INTERNAL(agent_tree, offer, agent_node, compare, __attribute__((unused)) static)
+RB_GENERATE_INTERNAL(list, place, node, compare, __attribute__((unused)) static)
 // clang-format on
 
 // --- who has what --------------------------------------------------------------------------------
@@ -91,36 +107,54 @@ static struct owner *tenant_of(struct offers *offers, const char *name)
     return tenant;
 }
 
-static struct agent *agent_find(const struct owner *tenant, Text id)
+static struct shelf *shelf_find(struct shelf *table, Text name)
 {
-    struct agent *agent = NULL;
+    struct shelf *shelf = NULL;
 
-    HASH_FIND(hh, tenant->agents, id.data, (unsigned)id.len, agent);
-    return agent;
+    HASH_FIND(hh, table, name.data, (unsigned)name.len, shelf);
+    return shelf;
 }
 
-static struct agent *agent_of(struct owner *tenant, Text id)
+static struct shelf *shelf_of(struct shelf **table, Text name)
 {
-    struct agent *agent = agent_find(tenant, id);
+    struct shelf *shelf = shelf_find(*table, name);
 
-    if (agent != NULL)
-        return agent;
-    agent = calloc(1, sizeof *agent + id.len + 1);
-    if (agent == NULL)
+    if (shelf != NULL)
+        return shelf;
+    shelf = calloc(1, sizeof *shelf + name.len + 1);
+    if (shelf == NULL)
         abort();
-    agent->id_len = id.len;
-    if (id.len > 0)
-        memcpy(agent->id, id.data, id.len);
-    HASH_ADD_KEYPTR(hh, tenant->agents, agent->id, (unsigned)agent->id_len, agent);
-    return agent;
+    shelf->table = table;
+    shelf->name_len = name.len;
+    if (name.len > 0)
+        memcpy(shelf->name, name.data, name.len);
+    HASH_ADD_KEYPTR(hh, *table, shelf->name, (unsigned)shelf->name_len, shelf);
+    return shelf;
 }
 
-// --- in and out of the trees ---------------------------------------------------------------------
-
-static void list(struct offers *offers, struct offer *offer)
+static bool is_named(const struct shelf *shelf, Text name)
 {
-    RB_INSERT(tenant_tree, &offer->tenant->trees[offer->priority], offer);
-    RB_INSERT(agent_tree, &offer->agent->trees[offer->priority], offer);
+    return text_equal((Text){shelf->name_len, (uint8_t *)(uintptr_t)shelf->name}, name);
+}
+
+static void leave_shelf(struct shelf *shelf)
+{
+    if (--shelf->places > 0)
+        return;
+    HASH_DEL(*shelf->table, shelf);
+    free(shelf);
+}
+
+// --- in and out of the lists ---------------------------------------------------------------------
+
+static void list_offer(struct offers *offers, struct offer *offer)
+{
+    for (size_t i = 0; i < offer->place_count; i++) {
+        struct place *place = &offer->places[i];
+
+        RB_INSERT(list, &place->shelf->lists[offer->priority], place);
+        place->shelf->count++;
+    }
     offer->listed = true;
     offers->count++;
 }
@@ -129,27 +163,29 @@ static void unlist(struct offers *offers, struct offer *offer)
 {
     if (!offer->listed)
         return;
-    RB_REMOVE(tenant_tree, &offer->tenant->trees[offer->priority], offer);
-    RB_REMOVE(agent_tree, &offer->agent->trees[offer->priority], offer);
+    for (size_t i = 0; i < offer->place_count; i++) {
+        struct place *place = &offer->places[i];
+
+        RB_REMOVE(list, &place->shelf->lists[offer->priority], place);
+        place->shelf->count--;
+    }
     offer->listed = false;
     offers->count--;
 }
 
-static void leave_agent(struct offer *offer)
+static void leave_shelves(struct offer *offer)
 {
-    struct agent *agent = offer->agent;
-
-    offer->agent = NULL;
-    if (agent == NULL || --agent->offers > 0)
-        return;
-    HASH_DEL(offer->tenant->agents, agent);
-    free(agent);
+    for (size_t i = 0; i < offer->place_count; i++)
+        leave_shelf(offer->places[i].shelf);
+    free(offer->places);
+    offer->places = NULL;
+    offer->place_count = 0;
 }
 
 static void release(struct offers *offers, struct offer *offer)
 {
     unlist(offers, offer);
-    leave_agent(offer);
+    leave_shelves(offer);
     arena_destroy(offer->arena);
     free(offer);
 }
@@ -162,21 +198,48 @@ static void forget(struct offers *offers, struct offer *offer)
 
 // --- what is known of a packet -------------------------------------------------------------------
 
-static void read_texts(struct offer *offer, const Hr__Packet *packet)
+static bool lies_on(const struct offer *offer, const struct shelf *shelf)
 {
-    const Hr__Metadata *metadata = packet->metadata;
+    for (size_t i = 0; i < offer->place_count; i++) {
+        if (offer->places[i].shelf == shelf)
+            return true;
+    }
+    return false;
+}
 
+static void put_on(struct offer *offer, struct shelf *shelf)
+{
+    if (lies_on(offer, shelf))
+        return; // a tag that is given twice
+    offer->places[offer->place_count++] = (struct place){.offer = offer, .shelf = shelf};
+    shelf->places++;
+}
+
+static void put_on_shelves(struct offer *offer, const Hr__Metadata *metadata)
+{
+    struct owner *tenant = offer->tenant;
+    struct shelf *agent = shelf_of(&tenant->agents, metadata->target_agent->id);
+
+    offer->places = calloc(metadata->n_tags + 2, sizeof *offer->places);
+    if (offer->places == NULL)
+        abort();
+    offer->agent = agent;
+    put_on(offer, agent);
+    if (!offer->addressed_only)
+        put_on(offer, shelf_of(&tenant->open, text_of("")));
+    for (size_t i = 0; i < metadata->n_tags; i++)
+        put_on(offer, shelf_of(&tenant->tags, metadata->tags[i]));
+}
+
+static void read_declined(struct offer *offer, const Hr__Packet *packet)
+{
     arena_destroy(offer->arena);
     offer->arena = NULL;
-    offer->tag_count = metadata->n_tags;
     offer->declined_count = packet->n_declined;
-    if (metadata->n_tags + packet->n_declined == 0)
+    if (packet->n_declined == 0)
         return;
     offer->arena = arena_create(512);
-    offer->tags = arena_calloc(offer->arena, metadata->n_tags + 1, sizeof *offer->tags);
-    offer->declined = arena_calloc(offer->arena, packet->n_declined + 1, sizeof *offer->declined);
-    for (size_t i = 0; i < metadata->n_tags; i++)
-        offer->tags[i] = text_copy(offer->arena, metadata->tags[i].data, metadata->tags[i].len);
+    offer->declined = arena_calloc(offer->arena, packet->n_declined, sizeof *offer->declined);
     for (size_t i = 0; i < packet->n_declined; i++) {
         Text id = packet->declined[i]->agent_id;
 
@@ -196,13 +259,20 @@ static void read_packet(struct offer *offer, const Hr__Packet *packet)
 {
     const Hr__Metadata *metadata = packet->metadata;
 
-    leave_agent(offer);
-    offer->agent = agent_of(offer->tenant, metadata->target_agent->id);
-    offer->agent->offers++;
+    leave_shelves(offer);
     offer->created_us = wire_timestamp_us(packet->created_at);
     offer->priority = priority_of(metadata);
     offer->addressed_only = metadata->claim_policy == HR__CLAIM_POLICY__CLAIM_POLICY_ADDRESSED;
-    read_texts(offer, packet);
+    put_on_shelves(offer, metadata);
+    read_declined(offer, packet);
+}
+
+static struct offer *offer_find(struct owner *tenant, const char *packet_id)
+{
+    struct offer *offer = NULL;
+
+    HASH_FIND_STR(tenant->offers, packet_id, offer);
+    return offer;
 }
 
 static struct offer *offer_add(struct owner *tenant, const char *packet_id)
@@ -217,16 +287,15 @@ static struct offer *offer_add(struct owner *tenant, const char *packet_id)
     return offer;
 }
 
-const struct offer *offers_note(struct offers *offers, const char *tenant_name,
-                                const char *packet_id, const struct stored *stored)
+struct offer *offers_note(struct offers *offers, const char *tenant_name, const char *packet_id,
+                          const struct stored *stored)
 {
     const Hr__Packet *packet = stored->record->packet;
     struct owner *tenant = tenant_of(offers, tenant_name);
+    struct offer *offer = offer_find(tenant, packet_id);
     bool open = packet->status == HR__STATUS__STATUS_CREATED && packet->metadata != NULL &&
                 packet->metadata->target_agent != NULL;
-    struct offer *offer = NULL;
 
-    HASH_FIND_STR(tenant->offers, packet_id, offer);
     if (offer != NULL && stored->sequence <= offer->sequence)
         return NULL;
     if (!open) {
@@ -239,16 +308,27 @@ const struct offer *offers_note(struct offers *offers, const char *tenant_name,
     unlist(offers, offer);
     offer->sequence = stored->sequence;
     read_packet(offer, packet);
-    list(offers, offer);
+    list_offer(offers, offer);
     return offer;
 }
 
-// --- picking -------------------------------------------------------------------------------------
+// --- what fits -----------------------------------------------------------------------------------
 
-static bool has_text(const Text *texts, size_t count, Text wanted)
+static bool has_declined(const struct offer *offer, Text agent_id)
 {
-    for (size_t i = 0; i < count; i++) {
-        if (text_equal(texts[i], wanted))
+    for (size_t i = 0; i < offer->declined_count; i++) {
+        if (text_equal(offer->declined[i], agent_id))
+            return true;
+    }
+    return false;
+}
+
+static bool has_tag(const struct offer *offer, Text tag)
+{
+    for (size_t i = 0; i < offer->place_count; i++) {
+        const struct shelf *shelf = offer->places[i].shelf;
+
+        if (shelf->table == &offer->tenant->tags && is_named(shelf, tag))
             return true;
     }
     return false;
@@ -256,29 +336,118 @@ static bool has_text(const Text *texts, size_t count, Text wanted)
 
 static bool is_addressed(const struct offer *offer, Text agent_id)
 {
-    const struct agent *agent = offer->agent;
-    Text id = {agent->id_len, (uint8_t *)(uintptr_t)agent->id};
-
-    return text_equal(id, agent_id) || text_is(id, ANY_AGENT);
+    return is_named(offer->agent, agent_id) || is_named(offer->agent, text_of(ANY_AGENT));
 }
 
 bool offer_fits(const struct offer *offer, const struct wish *wish)
 {
     if (!is_addressed(offer, wish->agent_id) && (!wish->any || offer->addressed_only))
         return false;
-    if (has_text(offer->declined, offer->declined_count, wish->agent_id))
+    if (has_declined(offer, wish->agent_id))
         return false;
     for (size_t i = 0; i < wish->tag_count; i++) {
-        if (!has_text(offer->tags, offer->tag_count, wish->tags[i]))
+        if (!has_tag(offer, wish->tags[i]))
             return false;
     }
     return true;
 }
 
+// --- looking -------------------------------------------------------------------------------------
+
 // Each step of priority is worth so much waiting, so nothing waits for ever.
 static int64_t rank(const struct offer *offer, int64_t aging_us)
 {
     return offer->created_us - (int64_t)offer->priority * aging_us;
+}
+
+static struct shelf *shelf_at(struct owner *tenant, const struct wish *wish,
+                              const struct search *search, size_t index)
+{
+    if (search->by_tag)
+        return index == ON_TAG ? shelf_find(tenant->tags, wish->tags[search->rarest]) : NULL;
+    switch (index) {
+    case ON_OPEN:
+        return wish->any ? tenant->open : NULL;
+    case ON_OWN:
+        return shelf_find(tenant->agents, wish->agent_id);
+    default:
+        return shelf_find(tenant->agents, text_of(ANY_AGENT));
+    }
+}
+
+static size_t count_of(const struct shelf *shelf)
+{
+    return shelf != NULL ? shelf->count : 0;
+}
+
+static size_t find_rarest(struct owner *tenant, const struct wish *wish)
+{
+    size_t rarest = 0;
+    size_t fewest = SIZE_MAX;
+
+    for (size_t i = 0; i < wish->tag_count; i++) {
+        size_t count = count_of(shelf_find(tenant->tags, wish->tags[i]));
+
+        if (count < fewest) {
+            fewest = count;
+            rarest = i;
+        }
+    }
+    return rarest;
+}
+
+void offers_search(const struct offers *offers, const struct wish *wish, struct search *search)
+{
+    struct owner *tenant = tenant_find(offers, wish->tenant);
+    size_t addressed = 0;
+
+    *search = (struct search){.by_tag = false};
+    for (size_t i = 0; i < SEARCH_SHELVES; i++) {
+        for (size_t priority = 0; priority < PRIORITIES; priority++)
+            search->marks[i][priority].created_us = INT64_MIN;
+    }
+    if (tenant == NULL || wish->tag_count == 0)
+        return;
+    for (size_t i = 0; i < SEARCH_SHELVES; i++)
+        addressed += count_of(shelf_at(tenant, wish, search, i));
+    search->rarest = find_rarest(tenant, wish);
+    search->by_tag = count_of(shelf_find(tenant->tags, wish->tags[search->rarest])) < addressed;
+}
+
+static void set_mark(struct search_mark *mark, const struct offer *offer)
+{
+    mark->created_us = offer->created_us;
+    memcpy(mark->packet_id, offer->packet_id, sizeof mark->packet_id);
+}
+
+// The place at the mark, or the first behind it.
+static struct place *place_at(struct list *list, const struct search_mark *mark)
+{
+    struct offer offer = {.created_us = mark->created_us};
+    struct place place = {.offer = &offer};
+
+    memcpy(offer.packet_id, mark->packet_id, sizeof offer.packet_id);
+    return RB_NFIND(list, list, &place);
+}
+
+// False: the steps are used up. The mark goes as far as was looked.
+static bool find_first(struct offer **first, struct list *list, struct search_mark *mark,
+                       const struct wish *wish, size_t *steps)
+{
+    struct place *place = place_at(list, mark);
+    struct place *last = NULL;
+
+    while (place != NULL && *steps > 0 && !offer_fits(place->offer, wish)) {
+        --*steps;
+        last = place;
+        place = RB_NEXT(list, list, place);
+    }
+    if (place != NULL)
+        last = place;
+    if (last != NULL)
+        set_mark(mark, last->offer);
+    *first = place != NULL ? place->offer : NULL;
+    return place == NULL || *steps > 0;
 }
 
 static void consider(struct offer **best, struct offer *offer, const struct wish *wish)
@@ -288,63 +457,65 @@ static void consider(struct offer **best, struct offer *offer, const struct wish
         *best = offer;
 }
 
-static struct offer *first_of_tenant(struct tenant_tree *tree, const struct wish *wish)
+static bool find_on_shelf(struct offer **best, struct shelf *shelf, struct search_mark *marks,
+                          const struct wish *wish, size_t *steps)
 {
-    struct offer *offer = RB_MIN(tenant_tree, tree);
+    for (size_t i = PRIORITIES; shelf != NULL && i-- > 0;) {
+        struct offer *first;
 
-    for (int i = 0; offer != NULL && !offer_fits(offer, wish); i++)
-        offer = i < SCAN_MAX ? RB_NEXT(tenant_tree, tree, offer) : NULL;
-    return offer;
+        if (!find_first(&first, &shelf->lists[i], &marks[i], wish, steps))
+            return false;
+        consider(best, first, wish);
+    }
+    return true;
 }
 
-static struct offer *first_of_agent(struct agent_tree *tree, const struct wish *wish)
-{
-    struct offer *offer = RB_MIN(agent_tree, tree);
-
-    for (int i = 0; offer != NULL && !offer_fits(offer, wish); i++)
-        offer = i < SCAN_MAX ? RB_NEXT(agent_tree, tree, offer) : NULL;
-    return offer;
-}
-
-static void consider_agent(struct offer **best, struct owner *tenant, Text id,
-                           const struct wish *wish)
-{
-    struct agent *agent = agent_find(tenant, id);
-
-    for (int i = PRIORITIES; agent != NULL && i-- > 0;)
-        consider(best, first_of_agent(&agent->trees[i], wish), wish);
-}
-
-bool offers_take(struct offers *offers, const struct wish *wish, char packet_id[UUID_TEXT_BYTES])
+enum look offers_take(struct offers *offers, const struct wish *wish, struct search *search,
+                      size_t *steps, char packet_id[UUID_TEXT_BYTES])
 {
     struct owner *tenant = tenant_find(offers, wish->tenant);
     struct offer *best = NULL;
 
-    if (tenant == NULL)
-        return false;
-    if (wish->any) {
-        for (int i = PRIORITIES; i-- > 0;)
-            consider(&best, first_of_tenant(&tenant->trees[i], wish), wish);
-    } else {
-        consider_agent(&best, tenant, wish->agent_id, wish);
-        consider_agent(&best, tenant, text_of(ANY_AGENT), wish);
+    for (size_t i = 0; tenant != NULL && i < SEARCH_SHELVES; i++) {
+        struct shelf *shelf = shelf_at(tenant, wish, search, i);
+
+        if (!find_on_shelf(&best, shelf, search->marks[i], wish, steps))
+            return LOOK_UNFINISHED;
     }
     if (best == NULL)
-        return false;
-    unlist(offers, best);
-    memcpy(packet_id, best->packet_id, UUID_TEXT_BYTES);
-    return true;
+        return LOOK_NOTHING;
+    offers_take_this(offers, best, packet_id);
+    return LOOK_FOUND;
 }
 
-void offers_put_back(struct offers *offers, const char *tenant_name, const char *packet_id)
+void search_note(struct search *search, const struct wish *wish, const struct offer *offer)
+{
+    if (!offer_fits(offer, wish))
+        return;
+    for (size_t i = 0; i < SEARCH_SHELVES; i++) {
+        struct search_mark *mark = &search->marks[i][offer->priority];
+
+        if (offer->created_us < mark->created_us || (offer->created_us == mark->created_us &&
+                                                     strcmp(offer->packet_id, mark->packet_id) < 0))
+            set_mark(mark, offer);
+    }
+}
+
+void offers_take_this(struct offers *offers, struct offer *offer, char packet_id[UUID_TEXT_BYTES])
+{
+    unlist(offers, offer);
+    memcpy(packet_id, offer->packet_id, UUID_TEXT_BYTES);
+}
+
+struct offer *offers_put_back(struct offers *offers, const char *tenant_name, const char *packet_id)
 {
     struct owner *tenant = tenant_find(offers, tenant_name);
-    struct offer *offer = NULL;
+    struct offer *offer = tenant != NULL ? offer_find(tenant, packet_id) : NULL;
 
-    if (tenant != NULL)
-        HASH_FIND_STR(tenant->offers, packet_id, offer);
-    if (offer != NULL && !offer->listed)
-        list(offers, offer);
+    if (offer == NULL || offer->listed)
+        return NULL;
+    list_offer(offers, offer);
+    return offer;
 }
 
 size_t offers_count(const struct offers *offers)

@@ -78,18 +78,63 @@ static void on_completed(struct command *command, const struct batch *batch, uin
     command_reply(command, &answer->base, sequence);
 }
 
+static bool has_item(const struct batch *batch, Text packet_id)
+{
+    for (size_t i = 0; i < batch->count; i++) {
+        if (text_is(packet_id, batch->items[i].packet_id))
+            return true;
+    }
+    return false;
+}
+
+static void set_claim(struct batch *batch, const Hr__HeldPacket *held)
+{
+    for (size_t i = 0; i < batch->count; i++) {
+        if (text_is(held->packet_id, batch->items[i].packet_id))
+            batch->items[i].claim = (uint64_t)held->generation;
+    }
+}
+
+// A claim of a packet that is not in the batch is a mistake, and perhaps one in a packet's id.
+static enum rc set_claims(struct batch *batch, const Hr__BatchComplete *request,
+                          struct arena *arena, struct problem *problem)
+{
+    struct issues issues = {.arena = arena};
+    struct path path = {0};
+
+    path_push_name(&path, text_of("body"));
+    path_push_name(&path, text_of("claims"));
+    for (size_t i = 0; i < request->n_claims; i++) {
+        path_push_index(&path, i);
+        if (has_item(batch, request->claims[i]->packet_id))
+            set_claim(batch, request->claims[i]);
+        else
+            (void)issues_add(&issues, &path, "value_error",
+                             "Value error, the packet is not one of packet_ids");
+        path_pop(&path);
+    }
+    return issues.count == 0 ? RC_OK : issues_to_problem(&issues, problem);
+}
+
 void batches_complete(struct command *command, struct store *store)
 {
     const Hr__BatchComplete *request = (const Hr__BatchComplete *)command->request;
+    Hr__UpdatePacket *update = wire_new(command->arena, &hr__update_packet__descriptor);
     struct batch *batch =
         batch_of(command, "packet.batch-complete", decide_complete, request->n_packet_ids);
+    struct problem problem;
 
     batch->done = on_completed;
+    update->has_subject_digest = request->has_subject_digest;
+    update->subject_digest = request->subject_digest;
     for (size_t i = 0; i < batch->count; i++) {
         Text id = request->packet_ids[i];
 
         batch->items[i].packet_id = arena_copy(command->arena, id.data, id.len);
-        batch->items[i].request = wire_new(command->arena, &hr__packet_ref__descriptor);
+        batch->items[i].request = &update->base;
     }
-    batch_run(command, store, batch);
+    if (set_claims(batch, request, command->arena, &problem) != RC_OK)
+        command_refuse(command, &problem);
+    else
+        batch_run(command, store, batch);
 }

@@ -1,4 +1,4 @@
-#include "workers/claim/given.h"
+#include "broker/given.h"
 
 #include "broker/base/digest.h"
 #include "broker/base/id.h"
@@ -10,6 +10,7 @@
 
 struct load {
     struct command *command;
+    Text digest;
     given_loaded_fn done;
     void *ctx;
 };
@@ -24,34 +25,24 @@ static void subject_of(char subject[SUBJECT_BYTES], const struct command *comman
     (void)snprintf(subject, SUBJECT_BYTES, "hr.v1.given.%s.%s", command->tenant, hex);
 }
 
-// How long a try waits is not part of what it asks for.
-static Text digest_of_request(const struct command *command)
+static enum rc read_note(struct given *given, const struct load *load, struct msg *reply)
 {
-    Hr__ClaimNext request = *(const Hr__ClaimNext *)command->request;
-    uint8_t digest[DIGEST_BYTES];
-    Text bytes;
-
-    request.has_wait_seconds = false;
-    bytes = wire_pack(command->arena, &request.base);
-    digest_of(digest, bytes.data, bytes.len);
-    return text_copy(command->arena, digest, sizeof digest);
-}
-
-static enum rc read_note(struct given *given, const struct command *command, struct msg *reply)
-{
+    struct arena *arena = load->command->arena;
     ProtobufCMessage *message;
     const Hr__Given *note;
     struct uuid id;
-    enum rc rc = wire_unpack(&message, command->arena, &hr__given__descriptor, msg_data(reply),
-                             msg_len(reply));
 
-    note = (const Hr__Given *)message;
-    if (rc != RC_OK ||
-        uuid_parse((const char *)note->packet_id.data, note->packet_id.len, &id) != NULL)
+    if (wire_unpack(&message, arena, &hr__given__descriptor, msg_data(reply), msg_len(reply)) !=
+        RC_OK)
         return RC_CORRUPT;
-    given->packet_id = arena_copy(command->arena, note->packet_id.data, note->packet_id.len);
+    note = (const Hr__Given *)message;
+    given->reused = !text_equal(note->request_digest, load->digest);
+    if (note->packet_id.len == 0)
+        return RC_OK;
+    if (uuid_parse((const char *)note->packet_id.data, note->packet_id.len, &id) != NULL)
+        return RC_CORRUPT;
+    given->packet_id = arena_copy(arena, note->packet_id.data, note->packet_id.len);
     given->sequence = note->has_sequence ? note->sequence : 0;
-    given->reused = !text_equal(note->request_digest, digest_of_request(command));
     return RC_OK;
 }
 
@@ -61,35 +52,37 @@ static void on_got(void *ctx, enum rc rc, struct msg *reply, uint64_t sequence)
     struct given given = {.note = sequence};
 
     if (rc == RC_OK)
-        rc = read_note(&given, load->command, reply);
+        rc = read_note(&given, load, reply);
     if (rc == RC_CORRUPT)
         log_error("given.corrupt", "tenant=%s", load->command->tenant);
     load->done(load->ctx, rc == RC_NOT_FOUND ? RC_OK : rc, &given);
 }
 
-void given_load(struct store *store, struct command *command, given_loaded_fn done, void *ctx)
+void given_load(struct store *store, struct command *command, Text digest, given_loaded_fn done,
+                void *ctx)
 {
     struct load *load = arena_alloc(command->arena, sizeof *load);
     char subject[SUBJECT_BYTES];
 
-    *load = (struct load){command, done, ctx};
+    *load = (struct load){command, digest, done, ctx};
     subject_of(subject, command);
     entry_get(store_requests(store), store_inbox(store), STREAM_GIVEN, subject, on_got, load);
 }
 
-void given_note(struct store *store, struct command *command, const struct given *given,
-                given_noted_fn done, void *ctx)
+void given_note(struct store *store, struct command *command, Text digest,
+                const struct given *given, given_noted_fn done, void *ctx)
 {
     Hr__Given *note = wire_new(command->arena, &hr__given__descriptor);
     char subject[SUBJECT_BYTES];
     Text bytes;
 
-    note->has_packet_id = true;
-    note->packet_id = text_of(given->packet_id);
+    note->has_packet_id = given->packet_id != NULL;
+    if (given->packet_id != NULL)
+        note->packet_id = text_of(given->packet_id);
     note->has_sequence = given->sequence != 0;
     note->sequence = given->sequence;
     note->has_request_digest = true;
-    note->request_digest = digest_of_request(command);
+    note->request_digest = digest;
     bytes = wire_pack(command->arena, &note->base);
     subject_of(subject, command);
     entry_put(store_requests(store), store_inbox(store),
