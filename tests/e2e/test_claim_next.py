@@ -2,13 +2,17 @@
 
 import asyncio
 import json
+import os
+import signal
 import time
 import uuid
 
+import nats.errors
 import pytest
 from agent import Agent, batch_pb2, command_pb2, gather
 from config import new_key, put_key
 from packets import PACKETS, body, claim
+from rail import birth, wait_until
 from web import Web
 
 NEXT = PACKETS + "/claim-next"
@@ -263,23 +267,24 @@ def test_tenants_take_turns(loop, admin, name):
     loop.run(run())
 
 
+async def create_thousands(agent, thousands, target, tag):
+    packet = body()
+    packet["metadata"].update(target_agent={"id": target, "name": "T"}, tags=[tag])
+    message = batch_pb2.BatchCreate()
+    for _ in range(50):
+        message.packets.add().text = json.dumps(packet).encode()
+    for _ in range(4 * thousands):
+        answers = await gather(*(agent.protobuf("packet.batch-create", message) for _ in range(5)))
+        assert all(len(answer.message().created) == 50 for answer in answers)
+
+
 def test_a_packet_behind_thousands_that_do_not_fit_is_found(make_rail, loop):
     rail = make_rail(None).start()
-    batch, each = 50, 120  # 6,000 with one of the tags, 6,000 with the other
 
     async def run():
         async with Agent(rail, seconds=60) as agent, Web(rail.url, rail.headers) as web:
-            async def create_many(tag):
-                packet = body()
-                packet["metadata"].update(target_agent={"id": "a", "name": "A"}, tags=[tag])
-                message = batch_pb2.BatchCreate()
-                for _ in range(batch):
-                    message.packets.add().text = json.dumps(packet).encode()
-                answer = (await agent.protobuf("packet.batch-create", message)).message()
-                assert len(answer.created) == batch
-
-            for _ in range(each // 4):
-                await gather(*(create_many(tag) for tag in ["x", "y"] for _ in range(4)))
+            await create_thousands(agent, 6, "a", "x")
+            await create_thousands(agent, 6, "a", "y")
             made = [await create(web, "a", tags=["x", "y"]) for _ in range(2)]
             await create(web, "last")
             assert await take_in_time(web, "last") is not None  # the index has them all
@@ -289,6 +294,31 @@ def test_a_packet_behind_thousands_that_do_not_fit_is_found(make_rail, loop):
             waiting = asyncio.ensure_future(take(web, "a", tags=["x", "y"], wait_seconds=20))
             await asyncio.sleep(0.3)
             assert await create(web, "a", tags=["y", "x"]) == await waiting
+
+    loop.run(run())
+
+
+def test_a_worker_that_has_just_started_does_not_say_that_there_is_nothing(make_rail, loop):
+    rail = make_rail(None).start()
+    worker = "hr-worker-claim-1"
+
+    async def run():
+        async with Agent(rail, seconds=5) as agent:
+            await create_thousands(agent, 12, "other", "x")
+            packet = body()
+            packet["metadata"]["target_agent"]["id"] = "a"
+            made = [(await agent.json("packet.create", packet)).json()["id"] for _ in range(3)]
+            for packet_id in made:
+                pid = rail.pids[worker]
+                os.kill(pid, signal.SIGKILL)
+                wait_until(lambda pid=pid: birth(pid) is None, 5, "its end")
+                answer = None
+                while answer is None:
+                    try:
+                        answer = await agent.json("packet.claim-next", claim("a"))
+                    except (TimeoutError, nats.errors.Error):  # nobody listens, or nobody any more
+                        await asyncio.sleep(0.002)
+                assert answer.status == 200 and answer.json()["id"] == packet_id
 
     loop.run(run())
 

@@ -171,6 +171,14 @@ static void on_packet(void *ctx, const char *tenant, const char *packet_id,
         next_wake(app->next, tenant, offer);
 }
 
+static void on_current(void *ctx, bool current)
+{
+    struct app *app = ctx;
+
+    if (current)
+        next_begin(app->next);
+}
+
 static bool is_ready(void *ctx, const char **reason)
 {
     struct app *app = ctx;
@@ -190,7 +198,8 @@ static enum rc on_open(void *ctx, struct run *run)
     app->timers = timers_open(run, &(struct timers_config){.kinds = DUE_LEASE | DUE_CLAIM_BY});
     app->offers = offers_create();
     app->next = next_open(run_loop(run), run_store(run), app->offers, (size_t)app->waiting_max);
-    app->feed = feed_open(run, &(struct feed_config){.on_packet = on_packet, .ctx = app});
+    app->feed = feed_open(
+        run, &(struct feed_config){.on_packet = on_packet, .on_current = on_current, .ctx = app});
     app->config = (struct service_config){
         .name = "claim",
         .help = "lets agents take packets, keep them, and give them back",

@@ -78,6 +78,7 @@ struct next {
     struct queue *ring;
     size_t trying;
     size_t waiting;
+    bool begun; // every packet there was at the start is known
     bool draining;
     bool pumping;
     struct metric *waiting_metric;
@@ -393,7 +394,7 @@ static void pump(struct next *next)
     size_t steps = LOOP_STEPS;
     struct asker *asker;
 
-    if (next->pumping || uv_is_active((uv_handle_t *)&next->idle))
+    if (!next->begun || next->pumping || uv_is_active((uv_handle_t *)&next->idle))
         return;
     next->pumping = true;
     while (next->trying < TRYING_MAX && steps > 0 && (asker = take_turn(next)) != NULL)
@@ -558,12 +559,19 @@ void next_wake(struct next *next, const char *tenant, struct offer *offer)
     pump(next);
 }
 
+void next_begin(struct next *next)
+{
+    next->begun = true;
+    pump(next);
+}
+
 void next_drain(struct next *next)
 {
     struct queue *queue;
     struct queue *other;
 
     next->draining = true;
+    next->begun = true;
     HASH_ITER(hh, next->queues, queue, other)
     {
         struct asker *asker;

@@ -20,6 +20,10 @@ struct next *next_open(uv_loop_t *loop, struct store *store, struct offers *offe
 // allowed.
 void next_close(struct next *next);
 
+// All offers there are have been noted. Until then whoever asks is kept: to say that there is
+// nothing would be a guess.
+void next_begin(struct next *next);
+
 // A packet.claim-next; answered now or later. aging_us: see struct wish.
 void next_claim(struct next *next, struct command *command, int64_t aging_us);
 
