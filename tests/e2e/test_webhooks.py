@@ -484,6 +484,27 @@ def test_two_workers_share_the_work_and_one_alone_goes_on(make_rail, receiver):
                                for i, _ in enumerate(hooks)), 20, "both events at every hook")
 
 
+def test_a_worker_that_slept_sends_nothing_that_others_have_sent(make_rail, receiver):
+    rail = make_rail(None, "--scale", "webhook=2",
+                     env={**FAST, "HR_WEBHOOK_RETRY_SECONDS": "4"}).start()
+    with httpx.Client(base_url=rail.url, headers=rail.headers, timeout=30) as client:
+        receiver.behave = lambda request: 500
+        hooks = [make_hook(client, f"{receiver.url}{i}", ["packet.created"]) for i in range(12)]
+        create(client)
+        for hook in hooks:
+            with_status(client, hook, "failed")
+        receiver.behave = lambda request: 200
+        pid = rail.pids["hr-worker-webhook-1"]
+        os.kill(pid, signal.SIGSTOP)
+        try:
+            arrived(receiver, 24, 20)  # the other one has taken over
+        finally:
+            os.kill(pid, signal.SIGCONT)  # its own time for the second attempt has passed
+        time.sleep(3)
+        for i, _ in enumerate(hooks):
+            assert [request.answer for request in receiver.of(f"/{i}")] == [500, 200]
+
+
 def test_webhooks_go_on_without_postgres(make_rail, receiver):
     rail = make_rail(env=FAST).start()
     with httpx.Client(base_url=rail.url, headers=rail.headers, timeout=30) as client:

@@ -1,10 +1,15 @@
 #include "workers/webhook/queue.h"
 
 #include <criterion/criterion.h>
+#include <stdio.h>
 #include <string.h>
 
-static const struct queue_limits limits = {
-    .per_hook = 4, .total = 6, .light_max = 8, .per_hook_max = 20, .total_max = 1000};
+static const struct queue_limits limits = {.per_hook = 4,
+                                           .total = 6,
+                                           .light_max = 8,
+                                           .per_hook_max = 20,
+                                           .total_max = 1000,
+                                           .payload_bytes_max = 100};
 
 static struct queue *queue;
 static uint64_t sequence;
@@ -74,7 +79,7 @@ Test(queue, takes_no_more_of_a_hook_than_it_may_and_no_more_than_all_may)
         add(two, i);
     while ((taken[count] = queue_take(queue)) != NULL)
         count++;
-    cr_assert_eq(count, 6);
+    cr_assert_eq(count, 5, "one is left for other tenants");
     queue_done(queue, taken[0]);
     cr_assert_not_null(queue_take(queue));
     cr_assert_null(queue_take(queue));
@@ -109,7 +114,7 @@ Test(queue, leaves_half_of_the_places_to_those_that_do_not_fail)
         key[4] = (char)('0' + i);
         bad[i] = queue_add_hook(queue, key, 0);
         for (int k = 0; k < 8; k++)
-            queue_note(queue, bad[i], false);
+            queue_note(queue, bad[i], false, false);
         for (uint8_t k = 0; k < 3; k++)
             (void)add(bad[i], (uint8_t)(k + i * 10));
     }
@@ -120,15 +125,112 @@ Test(queue, leaves_half_of_the_places_to_those_that_do_not_fail)
     cr_assert_eq(queue_take(queue)->hook, good);
 }
 
+Test(queue, leaves_half_of_the_places_to_those_that_answer_at_once)
+{
+    struct hook *slow = queue_add_hook(queue, "acme.slow", 0);
+    struct hook *good = queue_add_hook(queue, "acme.good", 0);
+    struct parcel *taken[3];
+
+    queue_note(queue, slow, true, true);
+    for (uint8_t i = 0; i < 8; i++)
+        add(slow, i);
+    for (int i = 0; i < 3; i++) {
+        taken[i] = queue_take(queue);
+        cr_assert_not_null(taken[i]);
+    }
+    cr_assert_null(queue_take(queue));
+    add(good, 1);
+    cr_assert_eq(queue_take(queue)->hook, good);
+    // Quick again while three of it are under way: they count as the others do.
+    queue_note(queue, slow, true, false);
+    cr_assert_eq(queue_take(queue)->hook, slow);
+    for (int i = 0; i < 3; i++)
+        queue_done(queue, taken[i]);
+    cr_assert_eq(queue_taken(queue), 2);
+}
+
+Test(queue, leaves_places_for_a_tenant_that_comes_later)
+{
+    char key[] = "busy.0";
+    int count = 0;
+
+    for (int i = 0; i < 5; i++) {
+        struct hook *hook;
+
+        key[5] = (char)('0' + i);
+        hook = queue_add_hook(queue, key, 0);
+        for (uint8_t k = 0; k < 4; k++)
+            add(hook, (uint8_t)(k + i * 4));
+    }
+    while (queue_take(queue) != NULL)
+        count++;
+    cr_assert_eq(count, 5); // of 6
+    add(queue_add_hook(queue, "quiet.one", 0), 1);
+    cr_assert_eq(strcmp(queue_take(queue)->hook->key, "quiet.one"), 0);
+}
+
+// However many hooks of a tenant take nothing, the others have room.
+Test(queue, leaves_room_however_many_are_full)
+{
+    struct queue_limits small = limits;
+    struct queue *full;
+    char key[] = "bad.00";
+    struct hook *good;
+
+    small.light_max = small.per_hook_max = small.total_max = 200;
+    full = queue_create(&small);
+    for (int i = 0; i < 40; i++) {
+        struct hook *hook;
+
+        (void)snprintf(key, sizeof key, "bad.%02d", i);
+        hook = queue_add_hook(full, key, 0);
+        for (int k = 0; k < 200 && !queue_is_full(full, hook); k++) {
+            struct parcel fields = {.sequence = ++sequence, .record_seq = 1};
+
+            memcpy(fields.id.bytes, &sequence, sizeof sequence);
+            memcpy(fields.packet_id.bytes, &sequence, sizeof sequence);
+            queue_add(full, hook, &fields);
+        }
+    }
+    cr_assert_leq(queue_count(full), 100, "half of it is for other tenants");
+    good = queue_add_hook(full, "good.one", 0);
+    cr_assert_not(queue_is_full(full, good));
+    cr_assert(queue_has_room(full, good));
+    queue_destroy(full);
+}
+
+Test(queue, keeps_no_more_bytes_than_it_may_and_each_body_once)
+{
+    static const uint8_t text[60] = "a body";
+    struct hook *one = queue_add_hook(queue, "acme.one", 0);
+    struct hook *two = queue_add_hook(queue, "acme.two", 0);
+    struct payload *payload = queue_payload(queue, (Text){sizeof text, (uint8_t *)text});
+    struct parcel fields = {.sequence = 1, .payload = payload};
+    struct parcel *first = queue_add(queue, one, &fields);
+
+    fields.id.bytes[0] = 2;
+    queue_add(queue, two, &fields);
+    queue_payload_drop(queue, payload);
+    cr_assert_not(queue_is_full(queue, one));
+    payload = queue_payload(queue, (Text){sizeof text, (uint8_t *)text});
+    cr_assert(queue_is_full(queue, one));
+    cr_assert_not(queue_is_full(queue, queue_add_hook(queue, "acme.three", 0)),
+                  "it has nothing here yet");
+    queue_payload_drop(queue, payload);
+    queue_lighten(queue, first);
+    cr_assert_null(first->payload);
+    cr_assert_not(queue_is_full(queue, one));
+}
+
 Test(queue, takes_one_at_a_time_of_a_hook_that_fails_until_it_does_not)
 {
     struct hook *hook = queue_add_hook(queue, "acme.one", 0);
 
     for (int i = 0; i < 20; i++)
-        queue_note(queue, hook, false);
+        queue_note(queue, hook, false, false);
     cr_assert_eq(hook->limit, 1);
     for (int i = 0; i < 20; i++)
-        queue_note(queue, hook, true);
+        queue_note(queue, hook, true, false);
     cr_assert_eq(hook->limit, 4);
 }
 

@@ -30,6 +30,7 @@ struct slot {
 struct catchup {
     struct catchup_config config;
     struct arena *arena;
+    uint64_t turn;
     struct slot slots[SLOTS];
 };
 
@@ -113,6 +114,7 @@ static void begin(struct catchup *catchup, struct slot *slot, struct hook *hook,
     slot->kind = kind;
     slot->current = false;
     hook->reading = true;
+    hook->read_turn = hook->tenant->read_turn = ++catchup->turn;
     if (kind == EVENTS) {
         subject_stream(slot->stream, 0);
         (void)snprintf(slot->filter, sizeof slot->filter, "hr.v1.packet.0.%s.*",
@@ -147,21 +149,47 @@ static struct slot *free_slot(struct catchup *catchup)
     return NULL;
 }
 
+static bool is_put_back(const struct hook *hook)
+{
+    return hook->config->requeued > hook->requeued;
+}
+
+static bool may_begin(const struct catchup *catchup, const struct hook *hook)
+{
+    return !hook->reading && hook->config != NULL &&
+           (is_put_back(hook) || (hook->behind && queue_has_room(catchup->config.queue, hook)));
+}
+
+static bool is_before(const struct hook *a, const struct hook *b)
+{
+    if (a->tenant != b->tenant)
+        return a->tenant->read_turn < b->tenant->read_turn;
+    return a->read_turn < b->read_turn;
+}
+
+// Tenants take turns, and within a tenant its hooks: whoever was read for longest ago.
+static struct hook *next_hook(const struct catchup *catchup)
+{
+    struct hook *found = NULL;
+
+    for (struct hook *hook = queue_hooks(catchup->config.queue); hook != NULL;
+         hook = hook->hh.next) {
+        if (may_begin(catchup, hook) && (found == NULL || is_before(hook, found)))
+            found = hook;
+    }
+    return found;
+}
+
 void catchup_look(struct catchup *catchup)
 {
-    struct slot *slot = free_slot(catchup);
+    struct slot *slot;
 
-    for (struct hook *hook = queue_hooks(catchup->config.queue); hook != NULL && slot != NULL;
-         hook = hook->hh.next) {
-        if (hook->reading || hook->config == NULL)
-            continue;
-        if (hook->config->requeued > hook->requeued)
-            begin(catchup, slot, hook, DELIVERIES);
-        else if (hook->behind && queue_has_room(catchup->config.queue, hook))
-            begin(catchup, slot, hook, EVENTS);
-        else
-            continue;
-        slot = free_slot(catchup);
+    while ((slot = free_slot(catchup)) != NULL) {
+        struct hook *hook = next_hook(catchup);
+
+        if (hook == NULL)
+            return;
+        begin(catchup, slot, hook, is_put_back(hook) ? DELIVERIES : EVENTS);
     }
 }
 

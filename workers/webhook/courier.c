@@ -19,6 +19,7 @@
 
 #define AGAIN_MS 500          // before a record that was not taken is written again
 #define LOAD_AGAIN_US 1000000 // before one that could not be read is
+#define SLOW_US 2000000
 #define NOTE_AFTER_US (3600 * 1000000LL)
 #define ARENA_BYTES 4096
 
@@ -166,6 +167,7 @@ static void on_again(uv_timer_t *timer)
         if (flight->again && conn_is_up(run_conn(courier->config.run)))
             write_down(flight);
     }
+    courier_pump(courier); // what might not be sent before may be now
 }
 
 // --- how the hook does ---------------------------------------------------------------------------
@@ -264,7 +266,7 @@ static void judge_hook(struct courier *courier, struct hook *hook,
     int64_t now_us = timestamp_now_us();
     int64_t noted_us = wire_timestamp_us(hook->config->failing_since);
 
-    queue_note(courier->config.queue, hook, attempt_succeeded(result));
+    queue_note(courier->config.queue, hook, attempt_succeeded(result), result->took_us > SLOW_US);
     if (attempt_succeeded(result)) {
         hook->failing_since_us = 0;
         if (noted_us > 0)
@@ -400,7 +402,7 @@ static Hr__DeliveryRecord *first_record(struct arena *arena, const struct parcel
     record->has_sequence = true;
     record->sequence = parcel->sequence;
     record->has_body = true;
-    record->body = text_copy(arena, parcel->body, parcel->body_len);
+    record->body = text_copy(arena, parcel->payload->data, parcel->payload->len);
     state->has_id = state->has_webhook_id = state->has_packet_id = state->has_event_type = true;
     state->id = text_of(id);
     state->webhook_id = text_of(arena_copy(arena, parcel->hook->id, strlen(parcel->hook->id)));
@@ -439,14 +441,14 @@ void courier_pump(struct courier *courier)
 {
     struct parcel *parcel;
 
-    if (courier->draining || courier->closed)
+    if (courier->draining || courier->closed || !courier->config.may_send(courier->config.ctx))
         return;
     queue_wake(courier->config.queue, timestamp_now_us());
     while ((parcel = queue_take(courier->config.queue)) != NULL) {
         struct flight *flight = flight_create(courier, parcel);
         struct record_name name = name_of(flight);
 
-        if (parcel->body != NULL) {
+        if (parcel->payload != NULL) {
             flight->record = first_record(flight->arena, parcel);
             flight->record->delivery->attempts = parcel->attempts;
             send_off(flight);
@@ -485,10 +487,8 @@ static void on_stored(void *ctx, enum rc rc, uint64_t sequence)
     // Otherwise it stays as it is, and holds the checkpoint back until it is sent.
     if (rc == RC_OK && parcel != NULL && parcel->hook != NULL) {
         queue_recorded(parcel, sequence);
-        if (parcel->state != PARCEL_TAKEN) {
-            free(parcel->body);
-            parcel->body = NULL;
-        }
+        if (parcel->state != PARCEL_TAKEN)
+            queue_lighten(courier->config.queue, parcel);
     }
     arena_destroy(storing->arena);
     free(storing);
@@ -515,7 +515,7 @@ void courier_store(struct courier *courier, const struct parcel *parcel)
     struct storing *storing;
     struct record_name name;
 
-    if (parcel->body == NULL || parcel->record_seq != 0)
+    if (parcel->payload == NULL || parcel->record_seq != 0)
         return;
     storing = storing_create(courier, parcel);
     name = (struct record_name){storing->tenant, storing->hook_id, storing->text};

@@ -15,7 +15,9 @@ struct courier_config {
     struct records *records;
     struct registry *registry;
     const struct attempts *attempts;
-    int64_t disable_after_us; // a hook that has failed for so long
+    int64_t disable_after_us;    // a hook that has failed for so long
+    bool (*may_send)(void *ctx); // asked before anything is begun; looked at again by itself
+    void *ctx;
 };
 
 // config is copied. Registers metrics: once in a program.

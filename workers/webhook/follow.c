@@ -41,7 +41,9 @@ struct follower {
     char filter[SUBJECT_BYTES];
     uint64_t at; // the stream was read up to here
     uint64_t generation;
-    struct arena *arena; // of one event
+    struct arena *arena;    // of one event
+    struct payload *shared; // its body, once a hook has taken it
+    const char *shared_event;
     struct catchup *catchup;
     uv_timer_t timer;
     bool closed;
@@ -52,6 +54,26 @@ static void ask_end(struct follower *follower, unsigned partition);
 
 // --- offering ------------------------------------------------------------------------------------
 
+// All hooks that hear of a change under the same name get the same body.
+static struct payload *payload_of(struct follower *follower, const char *event,
+                                  const Hr__PacketRecord *record)
+{
+    if (follower->shared == NULL || follower->shared_event != event) {
+        queue_payload_drop(follower->config.queue, follower->shared);
+        follower->shared =
+            queue_payload(follower->config.queue, body_of(follower->arena, event, record));
+        follower->shared_event = event;
+    }
+    return follower->shared;
+}
+
+static void end_event(struct follower *follower)
+{
+    queue_payload_drop(follower->config.queue, follower->shared);
+    follower->shared = NULL;
+    arena_reset(follower->arena);
+}
+
 // A delivery of the event, unless it is known or finished already.
 static void add(struct follower *follower, struct hook *hook, const char *event,
                 const Hr__PacketRecord *record, uint64_t sequence)
@@ -59,7 +81,6 @@ static void add(struct follower *follower, struct hook *hook, const char *event,
     const struct part *part = &follower->parts[hook->partition];
     struct parcel fields = {.sequence = sequence, .event = event};
     const struct parcel *parcel;
-    Text body;
 
     fields.id = body_delivery_id(hook->id, record->event->id);
     if (queue_find(follower->config.queue, &fields.id) != NULL ||
@@ -68,12 +89,7 @@ static void add(struct follower *follower, struct hook *hook, const char *event,
     if (uuid_parse((const char *)record->packet->id.data, record->packet->id.len,
                    &fields.packet_id) != NULL)
         return; // no program of ours made it
-    body = body_of(follower->arena, event, record);
-    fields.body = malloc(body.len + 1);
-    if (fields.body == NULL)
-        abort();
-    memcpy(fields.body, body.data, body.len);
-    fields.body_len = body.len;
+    fields.payload = payload_of(follower, event, record);
     fields.created_us = wire_timestamp_us(record->event->at);
     parcel = queue_add(follower->config.queue, hook, &fields);
     if (queue_is_stuck(parcel))
@@ -161,7 +177,7 @@ static void on_message(void *ctx, struct msg *msg, const struct delivery *delive
         if (part->state == ACTIVE && delivery->sequence > part->progress.read)
             part->progress.read = delivery->sequence;
     }
-    arena_reset(follower->arena);
+    end_event(follower);
     consumer_release(consumer, 1);
 }
 
@@ -175,7 +191,7 @@ static bool on_offer(void *ctx, struct hook *hook, struct msg *msg, uint64_t seq
 
     if (read_event(&stored, follower->arena, msg, sequence))
         taken = offer(follower, hook, stored.record, sequence);
-    arena_reset(follower->arena);
+    end_event(follower);
     return taken;
 }
 

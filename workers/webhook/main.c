@@ -26,6 +26,7 @@ struct app {
     int64_t connections;
     int64_t unfinished_per_hook;
     int64_t unfinished;
+    int64_t body_bytes;
     int64_t rotation_seconds;
     int64_t disable_seconds;
     struct hooks hooks;
@@ -62,6 +63,8 @@ static const struct cfg_key keys[] = {
             "deliveries of one webhook that may wait for a retry; more stay in the stream"),
     CFG_I64(struct app, unfinished, "HR_WEBHOOK_UNFINISHED", "200000", 16, 10000000,
             "the same for all webhooks of one worker"),
+    CFG_I64(struct app, body_bytes, "HR_WEBHOOK_BODY_BYTES", "67108864", 1048576, 4294967296,
+            "of bodies that one worker keeps before they are sent; more stay in the stream"),
     CFG_I64(struct app, hooks.per_tenant, "HR_WEBHOOKS_PER_TENANT", "1000", 1, 100000,
             "webhooks that a tenant may have, inactive ones included"),
     CFG_I64(struct app, rotation_seconds, "HR_WEBHOOK_ROTATION_SECONDS", "86400", 0, 2592000,
@@ -111,6 +114,13 @@ static void on_hook(void *ctx, const char *key, const Hr__Hook *hook)
         follow_on_hook(app->follower, key, hook);
 }
 
+static bool may_send(void *ctx)
+{
+    const struct app *app = ctx;
+
+    return app->owners != NULL && owners_are_sure(app->owners);
+}
+
 static void open_parts(struct app *app, struct run *run)
 {
     const struct queue_limits limits = {
@@ -119,6 +129,7 @@ static void open_parts(struct app *app, struct run *run)
         .light_max = LIGHT_MAX,
         .per_hook_max = (size_t)app->unfinished_per_hook,
         .total_max = (size_t)app->unfinished,
+        .payload_bytes_max = (size_t)app->body_bytes,
     };
 
     app->hooks.run = run;
@@ -134,7 +145,9 @@ static void open_parts(struct app *app, struct run *run)
                                  .records = &app->records,
                                  .registry = app->hooks.registry,
                                  .attempts = &app->hooks.attempts,
-                                 .disable_after_us = app->disable_seconds * US_PER_SECOND});
+                                 .disable_after_us = app->disable_seconds * US_PER_SECOND,
+                                 .may_send = may_send,
+                                 .ctx = app});
     app->follower = follow_open(&(struct follow_config){.run = run,
                                                         .queue = app->queue,
                                                         .records = &app->records,

@@ -15,6 +15,7 @@
 #define TICK_MS 250
 #define RENEW_MS 1000
 #define STALE_MS 3500
+#define SURE_MS 3000  // less than STALE_MS: others see a renewal after we have begun it
 #define LEAVE_MS 2500 // for what is under way when a partition is given up
 #define MEMBERS_MAX 64
 #define WINDOW 256
@@ -30,6 +31,8 @@ struct lease {
     bool is_free;      // its owner has left it
     int64_t moved_ns;  // when it last changed
     int64_t renewed_ns;
+    int64_t asked_ns; // when the last write that succeeded was begun
+    int64_t sent_ns;  // and the last one
     int64_t leave_ns; // when it was decided to give it up
     bool writing;
     bool releasing;           // the write under way leaves it
@@ -100,6 +103,7 @@ static void on_written(void *ctx, enum rc rc, uint64_t sequence)
         lease->revision = sequence;
         lease->seen = true;
         lease->renewed_ns = clock_now_ns();
+        lease->asked_ns = lease->sent_ns;
         lease->moved_ns = lease->renewed_ns;
     }
     if (rc == RC_OK && lease->releasing) {
@@ -142,6 +146,7 @@ static void write(struct lease *lease, bool leave)
     (void)snprintf(subject, sizeof subject, PREFIX_OWNERS "%u", number_of(lease));
     lease->writing = true;
     lease->releasing = leave;
+    lease->sent_ns = clock_now_ns();
     owners->writes++;
     entry_put(run_requests(owners->run), run_name(owners->run), &put, on_written, lease);
     arena_destroy(arena);
@@ -378,6 +383,17 @@ void owners_close(struct owners *owners)
     conn_unsubscribe(owners->sub);
     // run.c has closed the requests before: no write is waiting for its answer.
     uv_close((uv_handle_t *)&owners->timer, on_closed);
+}
+
+bool owners_are_sure(const struct owners *owners)
+{
+    int64_t since_ns = clock_now_ns() - SURE_MS * 1000000LL;
+
+    for (size_t i = 0; i < PARTITIONS; i++) {
+        if (is_ours(&owners->leases[i]) && owners->leases[i].asked_ns < since_ns)
+            return false;
+    }
+    return true;
 }
 
 bool owners_are_known(const struct owners *owners)

@@ -1,9 +1,9 @@
 // Who sends what: the hooks are spread over partitions, and each partition has one owner.
 //
 // A lease lives in the bucket HR_OWNERS, is renewed with a beat, and is free to take when no beat
-// has been seen for STALE_MS on one's own clock; nobody compares clocks. Two owners at a moment do
-// no harm but send something twice. Workers tell each other that they are there, and whoever has
-// more than a fair share gives one up.
+// has been seen for STALE_MS on one's own clock; nobody compares clocks. An owner sends nothing
+// more when it could not renew a lease for less than that, and two at a moment write nothing wrong.
+// Workers tell each other that they are there, and whoever has more than a fair share gives one up.
 #ifndef WORKERS_WEBHOOK_OWNERS_H
 #define WORKERS_WEBHOOK_OWNERS_H
 
@@ -44,6 +44,10 @@ void owners_close(struct owners *owners);
 
 // Is every partition somebody's?
 bool owners_are_known(const struct owners *owners);
+
+// Can nobody else have taken what is ours? False when it could not be renewed in time: then nothing
+// may be sent, as the next owner may have told of more already.
+bool owners_are_sure(const struct owners *owners);
 
 // How many are ours.
 unsigned owners_count(const struct owners *owners);

@@ -6,7 +6,8 @@
 #include <stdlib.h>
 #include <utlist.h>
 
-#define FAILING 3 // failures one behind the other that make a hook one of those that fail
+#define FAILING 3 // failures one behind the other that put a hook in trouble
+#define SHARE 3   // places that a tenant may have, as a multiple of those left
 
 // The events of one packet for one hook, oldest first.
 struct line {
@@ -21,10 +22,9 @@ struct queue {
     struct hook *hooks;
     struct tenant *tenants;
     struct parcel *deliveries;
-    struct tenant *turns; // tenants that have something to send
-    struct hook *failing; // hooks that fail and have
-    unsigned taken;
-    unsigned taken_failing;
+    struct turns *turns[PACES]; // of tenants that have something to send
+    unsigned taken[PACES];      // those in trouble count as STEADY as well
+    size_t payload_bytes;
     bool closing;
     struct parcel **heap; // of those that wait, the next first
     size_t heap_count;
@@ -113,70 +113,94 @@ static void heap_remove(struct queue *queue, const struct parcel *parcel)
 
 // --- turns ---------------------------------------------------------------------------------------
 
-static bool fails(const struct hook *hook)
+static enum pace pace_of(const struct hook *hook)
 {
-    return hook->failures >= FAILING;
+    return hook->slow || hook->failures >= FAILING ? TROUBLED : STEADY;
 }
 
 static void unlist(struct queue *queue, struct hook *hook)
 {
-    struct tenant *tenant = hook->tenant;
+    enum pace pace = pace_of(hook);
+    struct turns *turns = &hook->tenant->turns[pace];
 
     if (!hook->listed)
         return;
     hook->listed = false;
-    if (fails(hook)) {
-        DL_DELETE2(queue->failing, hook, turn_before, turn_next);
-        return;
-    }
-    DL_DELETE2(tenant->turns, hook, turn_before, turn_next);
-    if (tenant->turns == NULL && tenant->listed) {
-        DL_DELETE2(queue->turns, tenant, turn_before, turn_next);
-        tenant->listed = false;
+    DL_DELETE2(turns->hooks, hook, turn_before, turn_next);
+    if (turns->hooks == NULL) {
+        DL_DELETE2(queue->turns[pace], turns, before, next);
+        turns->listed = false;
     }
 }
 
 // Gives the hook a turn if it has something to send and may send it.
 static void list(struct queue *queue, struct hook *hook)
 {
-    struct tenant *tenant = hook->tenant;
+    enum pace pace = pace_of(hook);
+    struct turns *turns = &hook->tenant->turns[pace];
 
     if (hook->listed || hook->ready == NULL || hook->taken >= hook->limit)
         return;
     hook->listed = true;
-    if (fails(hook)) {
-        DL_APPEND2(queue->failing, hook, turn_before, turn_next);
-        return;
+    DL_APPEND2(turns->hooks, hook, turn_before, turn_next);
+    if (!turns->listed) {
+        DL_APPEND2(queue->turns[pace], turns, before, next);
+        turns->listed = true;
     }
-    DL_APPEND2(tenant->turns, hook, turn_before, turn_next);
-    if (!tenant->listed) {
-        DL_APPEND2(queue->turns, tenant, turn_before, turn_next);
-        tenant->listed = true;
+}
+
+// How many places there are for a pace.
+static unsigned places(const struct queue *queue, enum pace pace)
+{
+    return pace == STEADY ? queue->limits.total : (queue->limits.total + 1) / 2;
+}
+
+static bool has_place(const struct queue *queue, const struct tenant *tenant, enum pace pace)
+{
+    for (enum pace p = STEADY; p <= pace; p++) {
+        unsigned left = places(queue, p) - queue->taken[p];
+
+        if (queue->taken[p] >= places(queue, p) || tenant->taken[p] >= SHARE * left)
+            return false;
     }
+    return true;
+}
+
+static struct hook *next_turn_of(struct queue *queue, enum pace pace)
+{
+    struct turns *turns = NULL;
+    struct hook *hook;
+
+    DL_FOREACH(queue->turns[pace], turns)
+    {
+        if (has_place(queue, turns->tenant, pace))
+            break;
+    }
+    if (turns == NULL)
+        return NULL;
+    hook = turns->hooks;
+    unlist(queue, hook);
+    if (turns->listed) { // others of it have their turn behind other tenants
+        DL_DELETE2(queue->turns[pace], turns, before, next);
+        DL_APPEND2(queue->turns[pace], turns, before, next);
+    }
+    return hook;
 }
 
 static struct hook *next_turn(struct queue *queue)
 {
-    struct tenant *tenant = queue->turns;
-    struct hook *hook;
+    struct hook *hook = next_turn_of(queue, STEADY);
 
-    if (queue->taken >= queue->limits.total)
-        return NULL;
-    if (tenant != NULL) {
-        hook = tenant->turns;
-        unlist(queue, hook);
-        if (tenant->listed) { // others of it have their turn behind other tenants
-            DL_DELETE2(queue->turns, tenant, turn_before, turn_next);
-            DL_APPEND2(queue->turns, tenant, turn_before, turn_next);
-        }
-        return hook;
+    return hook != NULL ? hook : next_turn_of(queue, TROUBLED);
+}
+
+// The hook has taken so many places more, or given them back.
+static void count_taken(struct queue *queue, const struct hook *hook, int more)
+{
+    for (enum pace pace = STEADY; pace <= pace_of(hook); pace++) {
+        queue->taken[pace] += (unsigned)more;
+        hook->tenant->taken[pace] += (unsigned)more;
     }
-    hook = queue->failing;
-    if (hook != NULL && queue->taken_failing < (queue->limits.total + 1) / 2) {
-        unlist(queue, hook);
-        return hook;
-    }
-    return NULL;
 }
 
 static void make_ready(struct queue *queue, struct parcel *parcel)
@@ -230,6 +254,8 @@ struct hook *queue_add_hook(struct queue *queue, const char *key, unsigned parti
     if (tenant == NULL) {
         tenant = make(sizeof *tenant);
         memcpy(tenant->name, name, len + 1);
+        tenant->turns[STEADY].tenant = tenant;
+        tenant->turns[TROUBLED].tenant = tenant;
         HASH_ADD_STR(queue->tenants, name, tenant);
     }
     memcpy(hook->key, key, strlen(key) + 1);
@@ -246,7 +272,7 @@ static void parcel_free(struct queue *queue, struct parcel *parcel)
 {
     if (parcel->hook != NULL) // otherwise it was dropped
         HASH_DEL(queue->deliveries, parcel);
-    free(parcel->body);
+    queue_payload_drop(queue, parcel->payload);
     free(parcel);
 }
 
@@ -275,8 +301,8 @@ void queue_drop_hook(struct queue *queue, struct hook *hook)
     struct line *next;
 
     unlist(queue, hook);
-    queue->taken -= hook->taken;
-    queue->taken_failing -= fails(hook) ? hook->taken : 0;
+    count_taken(queue, hook, -(int)hook->taken);
+    tenant->count -= hook->count;
     line = hook->lines;
     HASH_CLEAR(hh, hook->lines); // the table; what was in it is still linked
     for (; line != NULL; line = next) {
@@ -308,20 +334,55 @@ void queue_destroy(struct queue *queue)
     free(queue);
 }
 
+// What is left of the deliveries for a tenant: nobody may have more.
+static size_t room_of(const struct queue *queue, const struct tenant *tenant)
+{
+    size_t gone = HASH_COUNT(queue->deliveries) + tenant->count;
+
+    return gone < queue->limits.total_max ? queue->limits.total_max - gone : 0;
+}
+
+// A hook without a body here may have one more when others have filled the room.
+static bool has_payload_room(const struct queue *queue, const struct hook *hook)
+{
+    size_t max = queue->limits.payload_bytes_max;
+
+    return queue->payload_bytes < (hook->light == 0 ? 2 * max : max);
+}
+
 bool queue_is_full(const struct queue *queue, const struct hook *hook)
 {
     return hook->light >= queue->limits.light_max || hook->count >= queue->limits.per_hook_max ||
-           HASH_COUNT(queue->deliveries) >= queue->limits.total_max;
+           hook->count >= room_of(queue, hook->tenant) || !has_payload_room(queue, hook);
 }
 
 bool queue_has_room(const struct queue *queue, const struct hook *hook)
 {
     return hook->light <= queue->limits.light_max / 2 &&
            hook->count <= queue->limits.per_hook_max / 2 &&
-           HASH_COUNT(queue->deliveries) < queue->limits.total_max;
+           hook->count < (room_of(queue, hook->tenant) + 1) / 2 && has_payload_room(queue, hook);
 }
 
 // --- deliveries ----------------------------------------------------------------------------------
+
+struct payload *queue_payload(struct queue *queue, Text body)
+{
+    struct payload *payload = make(sizeof *payload + body.len);
+
+    payload->owners = 1;
+    payload->len = body.len;
+    memcpy(payload->data, body.data, body.len);
+    queue->payload_bytes += payload->len;
+    return payload;
+}
+
+void queue_payload_drop(struct queue *queue, struct payload *payload)
+{
+    if (payload == NULL || --payload->owners > 0)
+        return;
+    queue->payload_bytes -= payload->len;
+    free(payload);
+}
 
 struct parcel *queue_find(const struct queue *queue, const struct uuid *id)
 {
@@ -396,7 +457,10 @@ struct parcel *queue_add(struct queue *queue, struct hook *hook, const struct pa
 
     *parcel = *fields;
     parcel->hook = hook;
+    if (parcel->payload != NULL)
+        parcel->payload->owners++;
     hook->count++;
+    hook->tenant->count++;
     HASH_ADD(hh, queue->deliveries, id, sizeof parcel->id, parcel);
     join_line(parcel);
     if (parcel->record_seq == 0)
@@ -425,8 +489,7 @@ struct parcel *queue_take(struct queue *queue)
     parcel->ready_next = NULL;
     parcel->state = PARCEL_TAKEN;
     hook->taken++;
-    queue->taken++;
-    queue->taken_failing += fails(hook) ? 1 : 0;
+    count_taken(queue, hook, 1);
     list(queue, hook);
     return parcel;
 }
@@ -438,11 +501,16 @@ void queue_recorded(struct parcel *parcel, uint64_t record_seq)
     parcel->record_seq = record_seq;
 }
 
+void queue_lighten(struct queue *queue, struct parcel *parcel)
+{
+    queue_payload_drop(queue, parcel->payload);
+    parcel->payload = NULL;
+}
+
 static void give_back(struct queue *queue, struct hook *hook)
 {
     hook->taken--;
-    queue->taken--;
-    queue->taken_failing -= fails(hook) ? 1 : 0;
+    count_taken(queue, hook, -1);
     list(queue, hook);
 }
 
@@ -452,10 +520,8 @@ void queue_retry(struct queue *queue, struct parcel *parcel, int64_t at_us)
         parcel_free(queue, parcel);
         return;
     }
-    if (parcel->record_seq != 0) {
-        free(parcel->body); // it is in the record
-        parcel->body = NULL;
-    }
+    if (parcel->record_seq != 0)
+        queue_lighten(queue, parcel);
     begin_waiting(queue, parcel, at_us);
     give_back(queue, parcel->hook);
 }
@@ -473,6 +539,7 @@ void queue_done(struct queue *queue, struct parcel *parcel)
     if (parcel->record_seq == 0)
         leave_light(parcel);
     hook->count--;
+    hook->tenant->count--;
     line->first = parcel->next;
     if (line->first != NULL) {
         begin_waiting(queue, line->first, line->first->at_us);
@@ -484,13 +551,14 @@ void queue_done(struct queue *queue, struct parcel *parcel)
     give_back(queue, hook);
 }
 
-void queue_note(struct queue *queue, struct hook *hook, bool succeeded)
+void queue_note(struct queue *queue, struct hook *hook, bool succeeded, bool slow)
 {
     bool listed = hook->listed;
     unsigned limit;
 
     unlist(queue, hook);
-    queue->taken_failing -= fails(hook) ? hook->taken : 0;
+    count_taken(queue, hook, -(int)hook->taken);
+    hook->slow = slow;
     if (succeeded) {
         hook->failures = 0;
         if (hook->limit < queue->limits.per_hook)
@@ -502,7 +570,7 @@ void queue_note(struct queue *queue, struct hook *hook, bool succeeded)
         if (limit < hook->limit)
             hook->limit = limit > 0 ? limit : 1;
     }
-    queue->taken_failing += fails(hook) ? hook->taken : 0;
+    count_taken(queue, hook, (int)hook->taken);
     if (listed)
         list(queue, hook);
 }
@@ -552,5 +620,5 @@ size_t queue_count(const struct queue *queue)
 
 unsigned queue_taken(const struct queue *queue)
 {
-    return queue->taken;
+    return queue->taken[STEADY];
 }

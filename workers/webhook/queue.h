@@ -2,8 +2,13 @@
 // output, and no clock.
 //
 // Order: of one packet, a hook is told of an event only when it is done with the one before. Other
-// packets go on. Fairness: tenants take turns, and within a tenant its hooks; hooks that fail have
-// half of the places to share and leave the rest to the others.
+// packets go on.
+//
+// Fairness: tenants take turns, and within a tenant its hooks. Hooks in trouble, which fail or take
+// long, have half of the places to share and leave the rest to the others. Whatever there is a
+// bound of, places as well as deliveries that wait, nobody may have more of than a multiple of what
+// is left: the more take much, the less each may have, and something is always left for who has
+// little.
 #ifndef WORKERS_WEBHOOK_QUEUE_H
 #define WORKERS_WEBHOOK_QUEUE_H
 
@@ -37,11 +42,23 @@ struct parcel {
     uint64_t sequence;   // of the event
     uint64_t record_seq; // of its last record in HR_DELIVERIES; 0: it has none yet
     int64_t attempts;
-    int64_t at_us;      // of the next attempt, while WAITING
-    int64_t created_us; // when it was first thought of
-    const char *event;  // its name, static; NULL: it is in the record
-    uint8_t *body;      // owned; NULL: it is in the record
-    size_t body_len;
+    int64_t at_us;           // of the next attempt, while WAITING
+    int64_t created_us;      // when it was first thought of
+    const char *event;       // its name, static; NULL: it is in the record
+    struct payload *payload; // owned, with others; NULL: it is in the record
+};
+
+// A body, for all deliveries of one event.
+struct payload {
+    unsigned owners;
+    size_t len;
+    uint8_t data[];
+};
+
+enum pace {
+    STEADY,
+    TROUBLED, // fails, or takes long to answer
+    PACES,
 };
 
 struct tenant;
@@ -66,17 +83,19 @@ struct hook {
     unsigned limit; // of those taken at a time
     unsigned taken;
     unsigned failures; // one behind the other
+    bool slow;         // its last answer took long
     struct hook *turn_next;
     struct hook *turn_before;
     bool listed; // it has a turn coming
 
     // The follower's.
-    bool behind;       // it is read for on its own
-    bool reading;      // now
-    uint64_t position; // it has been asked about everything up to here
-    uint64_t skipped;  // the last event that was left to that
-    uint64_t requeued; // what was put back up to here is known; see Hook.requeued
-    uint64_t from;     // as it was when last seen; see Hook.from_sequence
+    bool behind;        // it is read for on its own
+    bool reading;       // now
+    uint64_t read_turn; // when it was read for last
+    uint64_t position;  // it has been asked about everything up to here
+    uint64_t skipped;   // the last event that was left to that
+    uint64_t requeued;  // what was put back up to here is known; see Hook.requeued
+    uint64_t from;      // as it was when last seen; see Hook.from_sequence
 
     // The courier's.
     int64_t failing_since_us; // 0: it does not
@@ -87,10 +106,18 @@ struct tenant {
     UT_hash_handle hh;
     char name[TOKEN_MAX + 1];
     struct hook *hooks;
-    struct hook *turns; // those of its hooks that have something to send
-    struct tenant *turn_next;
-    struct tenant *turn_before;
-    bool listed;
+    uint64_t read_turn;    // the follower's: when one of its hooks was read for last
+    size_t count;          // of all its deliveries
+    unsigned taken[PACES]; // of them; those in trouble count as STEADY as well
+
+    // By pace, the queue's.
+    struct turns {
+        struct hook *hooks; // that have something to send
+        struct tenant *tenant;
+        struct turns *next;
+        struct turns *before;
+        bool listed;
+    } turns[PACES];
 };
 
 struct queue_limits {
@@ -99,6 +126,7 @@ struct queue_limits {
     size_t light_max;    // of a hook's deliveries without a record
     size_t per_hook_max; // of its deliveries
     size_t total_max;
+    size_t payload_bytes_max;
 };
 
 struct queue;
@@ -119,6 +147,10 @@ struct hook *queue_add_hook(struct queue *queue, const char *key, unsigned parti
 // With all its deliveries, except those that are taken: queue_done frees them.
 void queue_drop_hook(struct queue *queue, struct hook *hook);
 
+// The caller's until it is dropped; deliveries own it as well.
+struct payload *queue_payload(struct queue *queue, Text body);
+void queue_payload_drop(struct queue *queue, struct payload *payload);
+
 // Has it as many deliveries as may be kept?
 bool queue_is_full(const struct queue *queue, const struct hook *hook);
 
@@ -128,7 +160,7 @@ bool queue_has_room(const struct queue *queue, const struct hook *hook);
 struct parcel *queue_find(const struct queue *queue, const struct uuid *id);
 
 // A new one; of one packet they must come in the order of the stream. record_seq: 0 for none.
-// at_us: 0: now.
+// at_us: 0: now. payload: becomes an owner of it.
 struct parcel *queue_add(struct queue *queue, struct hook *hook, const struct parcel *fields);
 
 // Is an earlier event of the packet waiting for a retry, so that this one may stay for long?
@@ -140,14 +172,17 @@ struct parcel *queue_take(struct queue *queue);
 // It has a record now.
 void queue_recorded(struct parcel *parcel, uint64_t record_seq);
 
+// Its body is in its record, and need not be kept.
+void queue_lighten(struct queue *queue, struct parcel *parcel);
+
 // A taken one is to be tried again.
 void queue_retry(struct queue *queue, struct parcel *parcel, int64_t at_us);
 
 // A taken one is over: it is gone. The same for one whose hook was dropped.
 void queue_done(struct queue *queue, struct parcel *parcel);
 
-// How an attempt went, for how many may be taken at a time.
-void queue_note(struct queue *queue, struct hook *hook, bool succeeded);
+// How an attempt went, for how many may be taken at a time. slow: it took long.
+void queue_note(struct queue *queue, struct hook *hook, bool succeeded, bool slow);
 
 // When the next one has waited long enough.
 int64_t queue_next_at(const struct queue *queue);
