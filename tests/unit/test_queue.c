@@ -174,7 +174,7 @@ Test(queue, leaves_room_however_many_are_full)
 {
     struct queue_limits small = limits;
     struct queue *full;
-    char key[] = "bad.00";
+    char key[32];
     struct hook *good;
 
     small.light_max = small.per_hook_max = small.total_max = 200;
