@@ -157,6 +157,7 @@ def test_refuses_nonsense(loop, web, path, content, status):
     loop.run(run())
 
 
+@pytest.mark.measures
 def test_a_batch_takes_well_under_half_the_time_of_its_parts(loop, web):
     async def run():
         async def one_by_one():

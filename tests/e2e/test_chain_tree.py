@@ -118,6 +118,7 @@ async def make_tree(agent, parents):
     return made, reply.seq
 
 
+@pytest.mark.measures
 @pytest.mark.parametrize("shape", ["line", "star", "chance"])
 def test_a_thousand_nodes_within_100_ms(rail, web, agent, loop, shape, record_property):
     chance = random.Random(5)
