@@ -4,9 +4,7 @@
 #include "broker/base/timestamp.h"
 #include "broker/packet/issues.h"
 #include "gateway/http.h"
-
-#include <errno.h>
-#include <stdlib.h>
+#include "gateway/live/place.h"
 
 struct subscribe {
     struct channels *channels;
@@ -47,27 +45,23 @@ static enum rc read_channels(const struct exchange *exchange, struct channels *c
                     "Too many channels, or too long a name of one", problem);
 }
 
+static const char *query_value(const void *request, const char *name)
+{
+    return web_query(request, name);
+}
+
 // A client that comes back says what it has heard last.
 static enum rc read_place(const struct exchange *exchange, struct listener_config *config,
                           struct problem *problem)
 {
-    static const char *const names[] = {"since", "Last-Event-ID", "last_event_id", "lastEventId"};
-    const char *text = web_header(exchange->request, "Last-Event-ID");
-    const char *name = "Last-Event-ID";
-    char *end;
+    struct place place =
+        place_read(web_header(exchange->request, "Last-Event-ID"), query_value, exchange->request);
 
-    for (size_t i = 0; text == NULL && i < sizeof names / sizeof names[0]; i++) {
-        name = names[i];
-        text = web_query(exchange->request, name);
-    }
-    if (text == NULL || *text == '\0')
+    config->resumes = place.given;
+    config->since = place.since;
+    if (place.wrong == NULL)
         return RC_OK;
-    errno = 0;
-    config->resumes = true;
-    config->since = strtoull(text, &end, 10);
-    if (errno == 0 && *end == '\0' && *text >= '0' && *text <= '9')
-        return RC_OK;
-    return complain(exchange, name, "int_parsing",
+    return complain(exchange, place.wrong, "int_parsing",
                     "Input should be the id of an event: a whole number", problem);
 }
 

@@ -16,6 +16,10 @@ Without a PART: all of them, in this order. Missing packages are installed first
   fuzz      build the fuzz targets; replay their corpora
   e2e       whole rails, driven from Python; the programs are those of HR_PRESET, asan if not set
 
+Only when it is named:
+  tsan      what has threads, driven from Python on a build with the thread sanitizer: live streams, webhooks,
+            and many claimers at once. tests/tsan.supp says what is not reported, and why
+
 Logs and reports go to build/logs. A tool that is missing is a failure. The last line counts the
 tests of all parts; a check counts as one test, and so does a build that fails.
 HELP
@@ -160,24 +164,40 @@ make_venv() {
         cp tests/requirements.txt "$stamp"
 }
 
-part_e2e() {
-    local report=$PWD/$logs/e2e.xml found_failures=0 status folders=(tests/e2e)
-    export HR_PRESET=${HR_PRESET:-asan}
-    build "$HR_PRESET" || return
-    must 'making the Python environment' venv.log make_venv || return
-    ! compgen -G 'tests/chaos/test_*.py' >/dev/null || folders+=(tests/chaos)
+# run_pytest NAME ARGUMENT...: counts its report.
+run_pytest() {
+    local name=$1 report=$PWD/$logs/$1.xml found_failures=0 status
+    shift
     rm -f "$report"
-    build/venv/bin/pytest -q --junitxml "$report" "${folders[@]}" >"$logs/e2e.log" 2>&1
+    build/venv/bin/pytest -q --junitxml "$report" "$@" >"$logs/$name.log" 2>&1
     status=$?
     if [[ ! -s $report ]]; then
-        fail 'pytest' "$logs/e2e.log"
+        fail 'pytest' "$logs/$name.log"
         return
     fi
     count "$report" pytest
     if [[ $status -ne 0 ]]; then
-        tail -n 80 "$logs/e2e.log" | sed 's/^/    /'
+        tail -n 80 "$logs/$name.log" | sed 's/^/    /'
         [[ $found_failures -gt 0 ]] || fail "pytest ended with status $status"
     fi
+}
+
+# What measures has the machine for itself.
+part_e2e() {
+    local folders=(tests/e2e)
+    export HR_PRESET=${HR_PRESET:-asan}
+    build "$HR_PRESET" || return
+    must 'making the Python environment' venv.log make_venv || return
+    ! compgen -G 'tests/chaos/test_*.py' >/dev/null || folders+=(tests/chaos)
+    run_pytest e2e -m 'not measures' -n 2 --dist loadfile "${folders[@]}"
+    run_pytest e2e-measures -m measures "${folders[@]}"
+}
+
+part_tsan() {
+    build tsan || return
+    must 'making the Python environment' venv.log make_venv || return
+    HR_PRESET=tsan run_pytest tsan tests/e2e/test_live.py tests/e2e/test_webhooks.py \
+        tests/e2e/test_one_winner.py
 }
 
 # A few files at a time, on every core. clang's own compile commands.
@@ -197,7 +217,7 @@ for part in "$@"; do
         usage
         exit 0
         ;;
-    format | headers | dev | asan | fuzz | e2e | tidy) parts+=("$part") ;;
+    format | headers | dev | asan | fuzz | e2e | tidy | tsan) parts+=("$part") ;;
     *)
         printf "tests/run.sh: there is no part '%s'\n" "$part" >&2
         usage >&2

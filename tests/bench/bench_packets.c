@@ -29,6 +29,7 @@ struct given {
 
 struct worker {
     bool takes;
+    Text wish; // of one that takes; owned
     int64_t start_ns;
 };
 
@@ -39,7 +40,6 @@ static struct {
     const char *tenant;
     const char *key;
     Text create;
-    Text wish;
     long to_create;
     long twice; // given to two agents
     struct given *given;
@@ -118,7 +118,7 @@ static void run(struct worker *worker)
 {
     if (worker->takes && bench.load.started < bench.load.count) {
         bench.load.started++;
-        send_command(worker, "claim-next", bench.wish);
+        send_command(worker, "claim-next", worker->wish);
     } else if (!worker->takes && bench.to_create > 0) {
         bench.to_create--;
         send_command(worker, "create", bench.create);
@@ -145,7 +145,6 @@ static void prepare(void)
     struct issues issues = {.arena = bench.arena};
     struct problem problem;
     ProtobufCMessage *message;
-    Hr__ClaimNext wish = HR__CLAIM_NEXT__INIT;
 
     if (json_read(&message, bench.arena, &hr__create_packet__descriptor, body, len, &issues,
                   &problem) != RC_OK ||
@@ -154,12 +153,21 @@ static void prepare(void)
         exit(2);
     }
     bench.create = kept(wire_pack(bench.arena, message));
+}
+
+// Every agent has an id of its own.
+static Text wish_of(long number)
+{
+    Hr__ClaimNext wish = HR__CLAIM_NEXT__INIT;
+    char id[32];
+
+    (void)snprintf(id, sizeof id, "bench-%ld", number);
     wish.has_agent_id = wish.has_agent_name = wish.has_wait_seconds = wish.has_scope = true;
-    wish.agent_id = text_of("bench");
+    wish.agent_id = text_of(id);
     wish.agent_name = text_of("Bench");
     wish.wait_seconds = WAIT_SECONDS;
     wish.scope = HR__CLAIM_SCOPE__CLAIM_SCOPE_ANY;
-    bench.wish = kept(wire_pack(bench.arena, &wish.base));
+    return kept(wire_pack(bench.arena, &wish.base));
 }
 
 static void free_given(void)
@@ -222,6 +230,8 @@ int main(int argc, char **argv)
     bench.running = (int)(takers + creators);
     for (long i = 0; i < takers + creators; i++) {
         workers[i].takes = i < takers;
+        if (workers[i].takes)
+            workers[i].wish = wish_of(i);
         run(&workers[i]);
     }
     uv_run(uv_default_loop(), UV_RUN_DEFAULT);
@@ -234,9 +244,10 @@ int main(int argc, char **argv)
         bench.load.failed++;
     free_given();
     load_fini(&bench.load);
+    for (long i = 0; i < takers; i++)
+        free(workers[i].wish.data);
     free(workers);
     free(bench.create.data);
-    free(bench.wish.data);
     arena_destroy(bench.arena);
     return bench.load.failed == 0 ? 0 : 1;
 }

@@ -90,6 +90,7 @@ class Crowd:
 
 
 @pytest.mark.timeout(240)
+@pytest.mark.measures
 def test_each_packet_is_completed_once_whoever_dies(make_rail, tmp_path):
     rail = make_rail(None, "--scale", "claim=2").start()
     crowd = Crowd(rail.agent_nats_url, tmp_path)

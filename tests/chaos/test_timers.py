@@ -74,6 +74,7 @@ def percentile(values, part):
 
 
 @pytest.mark.timeout(180)
+@pytest.mark.measures
 def test_every_step_once_and_in_order_though_all_workers_are_killed(make_rail):
     names = ["hr-worker-hitl-1", "hr-worker-hitl-2"]
     rail = make_rail(None, "--scale", "hitl=2").start()

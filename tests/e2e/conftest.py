@@ -54,7 +54,7 @@ def loop():
 
 
 @pytest.fixture(scope="module")
-def web(rail):
+def web(rail, loop):  # asked for, so that it is closed before the loop
     made = Web(rail.url, rail.headers)
     yield made
     made.close()

@@ -65,6 +65,7 @@ def test_it_stores_less_than_twice_its_content(links):
     assert stored < 2 * raw
 
 
+@pytest.mark.measures
 def test_the_last_link_gives_all_of_it_in_order_at_once(client, links):
     last = links[0][-1]
     wanted = [text for i in range(LINKS) for text in content(i)]

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import random
+import statistics
 import time
 import uuid
 
@@ -117,6 +118,7 @@ async def make_tree(agent, parents):
     return made, reply.seq
 
 
+@pytest.mark.measures
 @pytest.mark.parametrize("shape", ["line", "star", "chance"])
 def test_a_thousand_nodes_within_100_ms(rail, web, agent, loop, shape, record_property):
     chance = random.Random(5)
@@ -128,7 +130,7 @@ def test_a_thousand_nodes_within_100_ms(rail, web, agent, loop, shape, record_pr
     made, seq = loop.run(make_tree(agent, parents))
     headers = {"X-HR-Min-Seq": str(seq)}
     times = []
-    for packet_id in (made[0], *chance.sample(made, 9)):
+    for packet_id in (made[0], *chance.sample(made, 24)):
         target = f"{PACKETS}/{packet_id}/chain"
         loop.run(web.get(target, headers))
         started = time.monotonic()
@@ -139,6 +141,8 @@ def test_a_thousand_nodes_within_100_ms(rail, web, agent, loop, shape, record_pr
     depths = {node["id"]: node["depth"] for node in found["nodes"]}
     for i, parent in enumerate(parents):
         assert depths[made[i]] == (0 if parent is None else depths[made[parent]] + 1)
-    print(f"{shape}: best {min(times) * 1e3:.1f} ms, worst {max(times) * 1e3:.1f} ms")
+    median = statistics.median(times)
+    print(f"{shape}: median {median * 1e3:.1f} ms, worst {max(times) * 1e3:.1f} ms")
+    record_property("median_ms", median * 1e3)
     record_property("worst_ms", max(times) * 1e3)
-    assert min(times) < 0.1
+    assert median < 0.1, f"worst {max(times):.3f} s"

@@ -70,6 +70,9 @@ class Socket:
     async def __aexit__(self, *_):
         await self.socket.close()
 
+    def cut(self):
+        self.socket.transport.abort()
+
     async def next(self, seconds=10):
         """The next message that is no ping."""
         async with asyncio.timeout(seconds):
@@ -192,6 +195,30 @@ def test_humans_chains_and_leases_are_told(loop, tenant):
             assert names == ["packet.created", "packet.claimed", "packet.lease_expired"]
             await tenant.web.request("DELETE", f"{PACKETS}/{second}")
             assert (await events.packets(1))[0].name == "packet.expired"
+
+    loop.run(run())
+
+
+def test_the_clocks_of_a_checkpoint_are_told(loop, tenant):
+    async def run():
+        async with tenant.sse() as events:
+            await events.next()
+            clocks = {
+                "reason": "sure?",
+                "timeout_seconds": 2,
+                "warn_before_seconds": 1,
+                "escalation": [{"after_seconds": 1, "to": "ann"}],
+                "on_timeout": "fail",
+            }
+            packet = (await tenant.web.post(PACKETS, body("ask", hitl=clocks))).json()["id"]
+            told = await events.packets(4)
+            assert {e.data["packet_id"] for e in told} == {packet}
+            names = [e.name for e in told]
+            assert names[0] == "packet.created" and names[3] == "hitl.timed_out"
+            assert set(names[1:3]) == {"hitl.escalated", "hitl.warning"}  # at one moment
+            assert [e.data["type"] for e in told] == [e.name for e in told]
+            status = [e.data["data"]["status"] for e in told]
+            assert status == ["awaiting_human"] * 3 + ["failed"]
 
     loop.run(run())
 
@@ -407,58 +434,108 @@ def test_a_key_that_is_revoked_is_cut_off(loop, admin, rail, make_tenant):
 # --- a client that is cut --------------------------------------------------------------------
 
 
-def test_cut_a_hundred_times_it_misses_none_and_sees_none_twice(loop, tenant):
-    """10,000 events; cuts at random moments, some of them long enough to need the stream."""
+async def sse_from(tenant, since):
+    """(packet changes behind a place, what cuts the connection)"""
+    listener = tenant.sse(last=since)
+    listener.seconds = 30
+    await listener.open()
+
+    async def changes():
+        while True:
+            event = await listener.next()
+            if event.name.startswith("packet."):
+                yield int(event.id), event.data["packet_id"], event.name
+
+    return changes(), listener.cut
+
+
+async def ws_from(tenant, since):
+    # Without a channel it would be told everything before it says from where.
+    socket = await tenant.ws(subscribe="agent:nobody").__aenter__()
+    assert (await socket.next())["type"] == "connected"
+    place = {"action": "subscribe", "channel": "agent:coder", "since": since}
+    assert (await socket.ask(place))["type"] == "subscribed"
+
+    async def changes():
+        while True:
+            event = await socket.next(30)
+            yield event["seq"], event["packet_id"], event["type"]
+
+    return changes(), socket.cut
+
+
+async def make_changes(tenant, total):
+    """Four of each packet, four packets at a time."""
+
+    async def one(count):
+        async with Web(tenant.rail.url, tenant.headers, seconds=30) as web:
+            for _ in range(count):
+                packet = (await web.post(PACKETS, body("x"))).json()["id"]
+                await web.post(f"{PACKETS}/{packet}/claim", claim())
+                await web.request("PATCH", f"{PACKETS}/{packet}", {"status": "in_progress"})
+                await web.request("PATCH", f"{PACKETS}/{packet}", {"status": "completed"})
+
+    await gather(*(one(total // 16) for _ in range(4)))
+
+
+async def listen_and_be_cut(tenant, listen_from, total, cuts, chance):
+    """(what was told, how often it was cut). Some cuts are long enough to need the stream."""
+    told, cut = [], 0
+    while len(told) < total:
+        changes, cut_off = await listen_from(tenant, told[-1][0] if told else 0)
+        budget = chance.randrange(2 * total // cuts) if cut < cuts else total
+        while budget > 0 and len(told) < total:
+            told.append(await anext(changes))
+            budget -= 1
+        cut_off()
+        cut += 1
+        if cut % 10 == 0:
+            await asyncio.sleep(0.5)
+    return told, cut
+
+
+def check_told(told, packets):
+    ids = [id for id, _, _ in told]
+    assert ids == sorted(set(ids)), "twice, or out of order"
+    kinds = ["packet.created", "packet.claimed", "packet.in_progress", "packet.completed"]
+    steps = {}
+    for _, packet, name in told:
+        steps.setdefault(packet, []).append(name)
+    assert len(steps) == packets
+    assert all(names == kinds for names in steps.values())
+
+
+def test_cut_a_hundred_times_they_miss_none_and_see_none_twice(loop, tenant):
+    """10,000 events, a listener of each kind; cuts at random moments."""
     total, cuts = 10_000, 100
-    chance = random.Random(11)
-
-    async def produce():
-        async def one(count):
-            async with Web(tenant.rail.url, tenant.headers, seconds=30) as web:
-                for _ in range(count):
-                    packet = (await web.post(PACKETS, body("x"))).json()["id"]
-                    await web.post(f"{PACKETS}/{packet}/claim", claim())
-                    await web.request("PATCH", f"{PACKETS}/{packet}", {"status": "in_progress"})
-                    await web.request("PATCH", f"{PACKETS}/{packet}", {"status": "completed"})
-
-        await gather(*(one(total // 16) for _ in range(4)))
-
-    async def listen():
-        told, cut, since = [], 0, 0
-        while len(told) < total:
-            listener = tenant.sse(last=since)
-            listener.seconds = 30
-            await listener.open()
-            budget = chance.randrange(2 * total // cuts) if cut < cuts else total
-            while budget > 0 and len(told) < total:
-                event = await listener.next()
-                if event.name.startswith("packet."):
-                    told.append((int(event.id), event.data["packet_id"], event.name))
-                    budget -= 1
-            since = listener.id
-            listener.cut()
-            cut += 1
-            if cut % 10 == 0:
-                await asyncio.sleep(0.5)
-        return told, cut
 
     async def run():
-        producing = asyncio.create_task(produce())
-        told, cut = await listen()
-        await producing
-        assert cut >= cuts
-        ids = [id for id, _, _ in told]
-        assert ids == sorted(set(ids)), "twice, or out of order"
-        kinds = ["packet.created", "packet.claimed", "packet.in_progress", "packet.completed"]
-        steps = {}
-        for _, packet, name in told:
-            steps.setdefault(packet, []).append(name)
-        assert len(steps) == total // 4
-        assert all(names == kinds for names in steps.values())
-        async with tenant.sse(since=told[-1][0]) as events:
-            assert await events.quiet()
+        found = await gather(
+            make_changes(tenant, total),
+            listen_and_be_cut(tenant, sse_from, total, cuts, random.Random(11)),
+            listen_and_be_cut(tenant, ws_from, total, cuts, random.Random(12)),
+        )
+        for told, cut in found[1:]:
+            assert cut >= cuts
+            check_told(told, total // 4)
+        last = found[1][0][-1][0]
+        async with tenant.sse(since=last) as events, tenant.ws(since=last) as socket:
+            assert (await socket.next())["type"] == "connected"
+            assert await events.quiet() and await socket.quiet()
 
     loop.run(run())
+
+
+async def make_flood(tenant):
+    """More than the network holds, in 1,000 packets. Returns their ids."""
+    big = body("s" * 200)
+    big["metadata"]["tags"] = ["t" * 200] * 60  # the envelope holds the metadata
+    answers = await gather(
+        *(tenant.web.post(f"{PACKETS}/batch", {"packets": [big] * 50}) for _ in range(20))
+    )
+    ids = [p["id"] for a in answers for p in a.json()["created"]]
+    assert len(ids) == 1000
+    return ids
 
 
 def test_a_slow_reader_is_cut_with_a_reason_and_comes_back(loop, tenant):
@@ -466,14 +543,8 @@ def test_a_slow_reader_is_cut_with_a_reason_and_comes_back(loop, tenant):
         listener = tenant.sse()
         async with listener as events:
             hello = await events.next()
-            big = body("s" * 200)
-            big["metadata"]["tags"] = ["t" * 200] * 60  # the envelope holds the metadata
-            answers = await gather(
-                *(tenant.web.post(f"{PACKETS}/batch", {"packets": [big] * 50}) for _ in range(20))
-            )
-            ids = [p["id"] for a in answers for p in a.json()["created"]]
+            ids = await make_flood(tenant)
             await asyncio.sleep(1)
-            assert len(ids) == 1000
             told, since = [], hello.id
             while True:
                 event = await events.next()
@@ -488,6 +559,29 @@ def test_a_slow_reader_is_cut_with_a_reason_and_comes_back(loop, tenant):
         async with tenant.sse(since=since) as events:
             told += [e.data["packet_id"] for e in await events.packets(1000 - len(told))]
         assert len(told) == 1000 and set(told) == set(ids)
+
+    loop.run(run())
+
+
+def test_a_slow_socket_is_cut_with_a_reason_and_comes_back(loop, tenant):
+    async def run():
+        told = []
+        async with tenant.ws() as socket:
+            since = (await socket.next())["seq"]
+            ids = await make_flood(tenant)
+            await asyncio.sleep(1)
+            with pytest.raises(websockets.ConnectionClosed) as closed:
+                while True:
+                    event = await socket.next()
+                    told.append(event["packet_id"])
+                    since = event["seq"]
+            assert closed.value.rcvd.code == 1013 and "too slow" in closed.value.rcvd.reason
+            assert len(told) < 1000
+        changes, cut_off = await ws_from(tenant, since)
+        while len(told) < 1000:
+            told.append((await anext(changes))[1])
+        cut_off()
+        assert set(told) == set(ids)
 
     loop.run(run())
 
@@ -679,7 +773,7 @@ def test_a_socket_goes_on_from_a_place_without_gap_or_repetition(loop, tenant):
 
 
 def test_sockets_are_counted_by_tier(loop, rail, admin, make_tenant):
-    for tier, most in (("free", 1), ("pro", 5), ("unheard-of", 1)):
+    for tier, most in (("free", 1), ("pro", 5), ("business", 25), ("unheard-of", 1)):
         tenant = make_tenant(tier=tier)
 
         async def run():

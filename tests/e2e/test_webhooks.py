@@ -7,6 +7,7 @@ import json
 import os
 import shutil
 import signal
+import subprocess
 import time
 import uuid
 
@@ -14,7 +15,7 @@ import httpx
 import pytest
 from agent import Admin
 from packets import PACKETS, body, claim
-from rail import Rail, wait_until
+from rail import BIN, Rail, wait_until
 from receiver import Answer, Receiver
 from standardwebhooks.webhooks import Webhook, WebhookVerificationError
 from tenants import Tenants
@@ -22,9 +23,10 @@ from tenants import Tenants
 HOOKS = "/api/v1/hooks"
 SECRET = "a secret of some length"
 WHSEC = "whsec_" + base64.b64encode(b"0123456789abcdef01234567").decode()
+STEPS = [0.05, 0.1, 0.15, 0.2, 0.25, 0.3]  # as many as by default
 FAST = {
     "HR_ALLOWED_WEBHOOK_HOSTS": "127.0.0.1",
-    "HR_WEBHOOK_RETRY_SECONDS": "0.1,0.2,0.3",
+    "HR_WEBHOOK_RETRY_SECONDS": ",".join(map(str, STEPS)),
     "HR_WEBHOOK_TIMEOUT_MS": "1500",
 }
 
@@ -89,6 +91,19 @@ def with_status(client, hook, status, count=1, seconds=15):
         lambda: (lambda found: found if len(found) >= count else None)(
             deliveries(client, hook, status=status)),
         seconds, f"{count} {status} deliveries")
+
+
+def settled(value):
+    """A number that goes no further."""
+    seen = [None, value()]
+
+    def rests():
+        seen[:] = [seen[1], value()]
+        time.sleep(0.1)
+        return seen[0] == seen[1]
+
+    wait_until(rests, 10, "an end")
+    return seen[1]
 
 
 # --- what is sent ----------------------------------------------------------------------------------
@@ -200,7 +215,7 @@ def test_what_keeps_failing_is_a_dead_letter_and_can_be_replayed(client, receive
     hook = hook_of(receiver.url, ["packet.created"])
     create(client)
     dead = with_status(client, hook, "dead_letter")[0]
-    assert dead["attempts"] == 4 and dead["next_retry_at"] is None
+    assert dead["attempts"] == 1 + len(STEPS) and dead["next_retry_at"] is None
     assert dead["last_error"] == "HTTP 500: " + "x" * 200
     assert [entry["id"] for entry in client.get(f"{HOOKS}/dlq").json()] == [dead["id"]]
     wait_until(lambda: 'handoffrail_webhook_dlq_size{tenant_id="default"} 1\n'
@@ -244,6 +259,23 @@ def test_all_dead_letters_and_a_recovery(client, receiver, hook_of):
     assert client.post(f"{HOOKS}/{hook['id']}/recover", json={}).status_code == 422
 
 
+def test_after_six_retries_that_took_their_time_it_is_given_up(client, receiver, hook_of):
+    text = subprocess.run([BIN / "hr-worker-webhook", "--help"], capture_output=True, text=True,
+                          check=True).stdout
+    assert "Default: 1,5,30,300,3600,21600." in text and len(STEPS) == 6
+    receiver.behave = lambda request: 500
+    hook = hook_of(receiver.url, ["packet.created"])
+    create(client)
+    dead = with_status(client, hook, "dead_letter")[0]
+    assert client.get(f"{HOOKS}/{hook['id']}").json()["active"]
+    waits = [b.at - a.at for a, b in zip(receiver.requests, receiver.requests[1:])]
+    assert len(waits) == 6 and dead["attempts"] == 7
+    # The delay begins when the answer is there, and that is after the receiver saw the request.
+    assert all(wait >= step for wait, step in zip(waits, STEPS)), waits
+    time.sleep(2 * STEPS[-1])
+    assert len(receiver.requests) == 7
+
+
 def test_events_of_a_packet_wait_for_their_turn_and_others_do_not(client, receiver, hook_of):
     first = create(client, "before the hook")
     answers = {}
@@ -269,13 +301,14 @@ def test_events_of_a_packet_wait_for_their_turn_and_others_do_not(client, receiv
     assert at_other[0] < done[0]
 
 
-def test_retry_after_is_honoured(client, receiver, hook_of):
-    answers = [Answer(503, {"Retry-After": "2"}), 200]
+@pytest.mark.parametrize("status", [429, 503])
+def test_retry_after_is_honoured(client, receiver, hook_of, status):
+    answers = [Answer(status, {"Retry-After": "1"}), 200]
     receiver.behave = lambda request: answers.pop(0)
     hook_of(receiver.url, ["packet.created"])
     create(client)
     first, second = arrived(receiver, 2)
-    assert 1.9 < second.at - first.at < 4
+    assert 1 <= second.at - first.at < 3
 
 
 def test_gone_makes_a_hook_inactive(client, receiver, hook_of):
@@ -296,11 +329,23 @@ def test_gone_makes_a_hook_inactive(client, receiver, hook_of):
     assert [json.loads(r.body)["packet_id"] for r in receiver.requests[count:]] == [packet["id"]]
 
 
-def test_an_endless_answer_is_not_read(client, receiver, hook_of):
-    receiver.behave = lambda request: Answer(200, body=b"y" * 5_000_000)
+def test_an_endless_answer_is_read_no_further_than_64_kb(client, receiver, hook_of):
+    receiver.behave = lambda request: Answer(endless=True)
     hook = hook_of(receiver.url, ["packet.created"])
     create(client)
     assert with_status(client, hook, "delivered")[0]["attempts"] == 1
+    request = receiver.requests[0]
+    kilobytes = settled(lambda: request.sent) / 1024
+    # What was on its way when the connection was closed counts too.
+    assert 60 <= kilobytes < 256
+
+
+def test_a_connection_is_used_again(client, receiver, hook_of):
+    hook_of(receiver.url, ["packet.created"])
+    for count in range(1, 31):
+        create(client)
+        arrived(receiver, count)
+    assert len(receiver.requests) == 30 and receiver.connections == 1
 
 
 def test_a_hanging_endpoint_does_not_delay_another(client, receiver, hook_of):

@@ -21,7 +21,9 @@ static inline const ProtobufCMessageDescriptor *request_chosen_by(uint8_t byte)
         &hr__batch_create__descriptor,   &hr__batch_claim__descriptor,
         &hr__batch_complete__descriptor, &hr__batch_respond__descriptor,
         &hr__socket_command__descriptor, &hr__follow_packets__descriptor,
-        &hr__listen_query__descriptor,
+        &hr__listen_query__descriptor,   &hr__create_schema__descriptor,
+        &hr__list_schemas__descriptor,   &hr__get_schema__descriptor,
+        &hr__check_context__descriptor,
     };
 
     return requests[(uint8_t)(byte - '0') % (sizeof requests / sizeof requests[0])];

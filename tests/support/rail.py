@@ -24,6 +24,8 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 PRESET = os.environ.get("HR_PRESET", "dev")
 BIN = ROOT / "build" / PRESET / "bin"
 NOBODY = 65534
+if PRESET == "tsan":
+    os.environ.setdefault("TSAN_OPTIONS", f"suppressions={ROOT}/tests/tsan.supp")
 SANITIZER = re.compile("(Address|Leak|Thread)Sanitizer|runtime error:")
 
 

@@ -20,6 +20,7 @@ class Request:
     body: bytes
     at: float  # time.time() of its arrival
     answer: int = 0  # the status it was answered with; 0: none
+    sent: int = 0  # bytes of an endless body, until the other side closed
 
     @property
     def id(self):
@@ -37,6 +38,7 @@ class Answer:
     body: bytes = b""
     delay: float = 0  # seconds before it is sent
     hang: bool = False  # never answers
+    endless: bool = False  # its body does not end; a KB at a time
 
 
 class Receiver:
@@ -107,8 +109,20 @@ class Receiver:
         if answer.delay:
             await asyncio.sleep(answer.delay)
         request.answer = answer.status
+        if answer.endless:
+            await self._stream(request, writer)
+            return False
         lines = [f"HTTP/1.1 {answer.status} Whatever", f"Content-Length: {len(answer.body)}",
                  *(f"{name}: {value}" for name, value in answer.headers.items())]
         writer.write("\r\n".join(lines).encode() + b"\r\n\r\n" + answer.body)
         await writer.drain()
         return True
+
+    async def _stream(self, request, writer):
+        """Slowly enough for a reader to stop it before much is in the buffers between."""
+        writer.write(b"HTTP/1.1 200 Whatever\r\nContent-Length: 1000000000\r\n\r\n")
+        while not writer.transport.is_closing():
+            writer.write(b"y" * 1024)
+            await writer.drain()
+            request.sent += 1024
+            await asyncio.sleep(0.001)
