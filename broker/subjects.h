@@ -110,6 +110,9 @@ void subject_inbox(char subject[SUBJECT_BYTES], const char *tenant, const char *
 // tenant: a safe token.
 void subject_audit_head(char subject[SUBJECT_BYTES], const char *tenant);
 
+// What commands under an Idempotency-Key, of which this is the digest in hex, were answered with.
+void subject_answer(char subject[SUBJECT_BYTES], const char *tenant, const char *digest);
+
 // tenant: a safe token; schema_id: a UUID in lower case.
 void subject_schema(char subject[SUBJECT_BYTES], const char *tenant, const char *schema_id);
 

@@ -62,12 +62,17 @@ static struct job *job_create(void *ctx, struct command *command, Text hook_id)
     return job;
 }
 
+void hooks_unknown(struct problem *problem, struct arena *arena, Text hook_id)
+{
+    (void)problem_set(problem, arena, PROBLEM_NOT_FOUND, "Webhook %.*s not found",
+                      TEXT_ARGS(hook_id));
+}
+
 void hooks_refuse_unknown(struct command *command, Text hook_id)
 {
     struct problem problem;
 
-    (void)problem_set(&problem, command->arena, PROBLEM_NOT_FOUND, "Webhook %.*s not found",
-                      TEXT_ARGS(hook_id));
+    hooks_unknown(&problem, command->arena, hook_id);
     command_refuse(command, &problem);
 }
 

@@ -75,7 +75,7 @@ struct hook {
     bool reading;      // now
     uint64_t position; // it has been asked about everything up to here
     uint64_t skipped;  // the last event that was left to that
-    uint64_t requeued; // what was put back up to here is known; see Hook.requeued
+    uint64_t requeued; // the last recovery that was carried out here; see Hook.requeued
     uint64_t from;     // as it was when last seen; see Hook.from_sequence
 
     // The courier's.
