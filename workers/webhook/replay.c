@@ -85,6 +85,7 @@ static void on_replay_hook(void *ctx, enum rc rc, Hr__Hook *hook)
         .delivery_id = replay->name.delivery_id,
         .event = arena_copy(replay->arena, delivery->event_type.data, delivery->event_type.len),
         .body = replay->record->body,
+        .record = replay->record,
         .done = on_replay_result,
         .ctx = replay,
     };
