@@ -6,6 +6,7 @@
 //   hr.v1.delivery.<partition>.<tenant>.<hook>.<delivery>
 //                                                   stream HR_DELIVERIES: what became of each
 //   hr.v1.delivery.members                          workers that share the partitions say so here
+//   hr.v1.given.<tenant>.<...>                      stream HR_GIVEN: what was answered under a key
 //   hr.v1.audit.head.<tenant>                       stream HR_AUDIT_HEADS: how far the log has come
 //   _INBOX.<key>.<...>                              replies; nothing else is answered to
 #ifndef BROKER_SUBJECTS_H

@@ -3,7 +3,7 @@
 //           retry-all|recover
 //   reads   hr.v1.packet.<shard>.>, stream HR_PACKETS_<shard>; bucket HR_HOOKS
 //   writes  hr.v1.delivery.<partition>.<tenant>.<hook>.<delivery>, stream HR_DELIVERIES;
-//           buckets HR_HOOKS and HR_OWNERS
+//           buckets HR_HOOKS and HR_OWNERS; hr.v1.given.<tenant>.answer-<digest>, stream HR_GIVEN
 //   any number of copies may run, and any of them may be killed at any moment: what was sent and
 //   not written down is sent again, under the same delivery id
 
