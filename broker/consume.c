@@ -132,7 +132,10 @@ static void on_control(struct consumer *consumer, struct msg *msg, int status)
     uint64_t unused = msg_header_u64(msg, "Nats-Pending-Messages", consumer->outstanding);
 
     switch (status) {
-    case 100: // heartbeat
+    case 100: // heartbeat: sent only when there is nothing to send
+        // What the messages say is pending is too much at times (2.9.10, while others write).
+        if (consumer->outstanding > 0)
+            set_current(consumer, true);
         return;
     case 404:
     case 408: // the pull is over

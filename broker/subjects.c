@@ -85,6 +85,13 @@ void subject_audit_head(char subject[SUBJECT_BYTES], const char *tenant)
     assert(len > 0 && len < SUBJECT_BYTES);
 }
 
+void subject_answer(char subject[SUBJECT_BYTES], const char *tenant, const char *digest)
+{
+    int len = snprintf(subject, SUBJECT_BYTES, "hr.v1.given.%s.answer-%s", tenant, digest);
+
+    assert(len > 0 && len < SUBJECT_BYTES);
+}
+
 void subject_schema(char subject[SUBJECT_BYTES], const char *tenant, const char *schema_id)
 {
     int len = snprintf(subject, SUBJECT_BYTES, "$KV." BUCKET_SCHEMAS ".%s.%s", tenant, schema_id);

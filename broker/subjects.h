@@ -6,6 +6,7 @@
 //   hr.v1.delivery.<partition>.<tenant>.<hook>.<delivery>
 //                                                   stream HR_DELIVERIES: what became of each
 //   hr.v1.delivery.members                          workers that share the partitions say so here
+//   hr.v1.given.<tenant>.<...>                      stream HR_GIVEN: what was answered under a key
 //   hr.v1.audit.head.<tenant>                       stream HR_AUDIT_HEADS: how far the log has come
 //   _INBOX.<key>.<...>                              replies; nothing else is answered to
 #ifndef BROKER_SUBJECTS_H
@@ -109,6 +110,9 @@ void subject_inbox(char subject[SUBJECT_BYTES], const char *tenant, const char *
 
 // tenant: a safe token.
 void subject_audit_head(char subject[SUBJECT_BYTES], const char *tenant);
+
+// What commands under an Idempotency-Key, of which this is the digest in hex, were answered with.
+void subject_answer(char subject[SUBJECT_BYTES], const char *tenant, const char *digest);
 
 // tenant: a safe token; schema_id: a UUID in lower case.
 void subject_schema(char subject[SUBJECT_BYTES], const char *tenant, const char *schema_id);

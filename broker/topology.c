@@ -101,7 +101,8 @@ static void deliveries_config(struct buf *out, const char *stream, int64_t repli
                stream, replicas);
 }
 
-// What claim-next has given to a request is kept as long as somebody may ask again.
+// What claim-next has given to a request, and what others were answered, is kept as long as
+// somebody may ask again.
 static void given_config(struct buf *out, const char *stream, int64_t replicas)
 {
     buf_printf(out,

@@ -7,7 +7,7 @@
 
 #include <assert.h>
 
-#define SEND_PATIENCE_MS 60000 // a worker sends before it answers
+#define SEND_PATIENCE_MS 60000 // a worker sends, or puts many back, before it answers
 
 static void on_reply(struct exchange *exchange, ProtobufCMessage *reply, uint64_t sequence)
 {
@@ -86,6 +86,7 @@ void hooks_rotate(struct exchange *exchange)
 
 void hooks_recover(struct exchange *exchange)
 {
+    exchange->patience_ms = SEND_PATIENCE_MS;
     change(exchange, "recover", http_body(exchange), exchange->route->reply);
 }
 

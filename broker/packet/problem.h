@@ -36,6 +36,7 @@
     X(ARCHIVED, 409, "archived")                                                                   \
     X(ALREADY_INACTIVE, 409, "already_inactive")                                                   \
     X(SCHEMAS_FULL, 409, "schemas_full")                                                           \
+    X(SECRETS_FULL, 409, "secrets_full")                                                           \
     X(EXPIRED, 410, "expired")                                                                     \
     X(PRECONDITION_FAILED, 412, "precondition_failed")                                             \
     X(TOO_LARGE, 413, "too_large")                                                                 \

@@ -226,6 +226,9 @@ def test_what_keeps_failing_is_a_dead_letter_and_can_be_replayed(client, receive
 
     detail = client.get(f"{HOOKS}/{hook['id']}/deliveries/{dead['id']}").json()
     assert detail["request"]["body"]["event"] == "packet.created"
+    last = receiver.requests[-1].headers
+    names = ["Content-Type", "X-HR-Event", "X-HR-Delivery-ID", "webhook-id", "webhook-timestamp"]
+    assert detail["request"]["headers"] == {name: last[name.lower()] for name in names}
     assert detail["response"]["status_code"] == 500
     assert detail["response"]["body"] == "x" * 1024
     assert detail["response"]["head"].startswith("HTTP/1.1 500")

@@ -7,6 +7,7 @@
 #include "broker/metrics.h"
 #include "broker/packet/wire.h"
 #include "broker/subjects.h"
+#include "workers/audit/prune.h"
 #include "workers/sql/column.h"
 #include "workers/sql/pg.h"
 
@@ -45,6 +46,7 @@ static const enum pg_type types[COLUMNS] = {
 struct deliveries {
     struct run *run;
     struct pg *pg;
+    struct prune *prune;
     struct consumer_config config;
     struct consumer *consumer; // NULL unless it follows
     uv_timer_t again;
@@ -116,6 +118,7 @@ static void again(struct deliveries *deliveries)
     consumer_close(deliveries->consumer);
     deliveries->consumer = NULL;
     uv_timer_stop(&deliveries->linger);
+    prune_pause(deliveries->prune);
     batch_reset(deliveries);
     if (deliveries->up && !deliveries->closed)
         uv_timer_start(&deliveries->again, on_again, AGAIN_MS, 0);
@@ -263,6 +266,7 @@ static void follow(struct deliveries *deliveries)
     };
     deliveries->consumer =
         consumer_open(run_requests(run), run_conn(run), run_loop(run), &deliveries->config);
+    prune_begin(deliveries->prune);
 }
 
 static void on_rewound(void *ctx, enum rc rc, const struct pg_result *const *results)
@@ -355,7 +359,8 @@ static void on_pg_state(void *ctx, bool up)
         again(deliveries);
 }
 
-enum rc deliveries_open(struct deliveries **out, struct run *run, const char *postgres_url)
+enum rc deliveries_open(struct deliveries **out, struct run *run, const char *postgres_url,
+                        int64_t days)
 {
     struct deliveries *deliveries = calloc(1, sizeof *deliveries);
     const struct pg_options options = {
@@ -376,6 +381,7 @@ enum rc deliveries_open(struct deliveries **out, struct run *run, const char *po
         free(deliveries);
         return rc;
     }
+    deliveries->prune = prune_open(run_loop(run), deliveries->pg, days);
     deliveries->arena = arena_create(ARENA_BYTES);
     for (size_t i = 0; i < COLUMNS; i++)
         pg_array_init(&deliveries->columns[i], types[i]);
@@ -408,6 +414,7 @@ void deliveries_close(struct deliveries *deliveries)
     deliveries->closed = true;
     again(deliveries);
     pg_close(deliveries->pg, NULL, NULL);
+    prune_close(deliveries->prune);
     arena_destroy(deliveries->arena);
     for (size_t i = 0; i < COLUMNS; i++)
         pg_array_fini(&deliveries->columns[i]);

@@ -9,10 +9,10 @@
 
 struct deliveries;
 
-// Starts and keeps trying: no server has to be there, and the schema may still be older.
-// RC_CONFIG: postgres_url cannot be read.
-enum rc deliveries_open(struct deliveries **deliveries, struct run *run,
-                        const char *postgres_url) MUST_CHECK;
+// Starts and keeps trying: no server has to be there, and the schema may still be older. days: how
+// long one is kept there. RC_CONFIG: postgres_url cannot be read.
+enum rc deliveries_open(struct deliveries **deliveries, struct run *run, const char *postgres_url,
+                        int64_t days) MUST_CHECK;
 
 // NULL is allowed.
 void deliveries_close(struct deliveries *deliveries);

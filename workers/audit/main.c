@@ -20,6 +20,7 @@ struct app {
     const char *key_file;
     const char *heads_file;
     int64_t heads_seconds;
+    int64_t deliveries_days;
     struct keyring *ring;
     struct follower *follower;
     struct deliveries *deliveries;
@@ -37,6 +38,8 @@ static const struct cfg_key keys[] = {
             "Postgres cannot"),
     CFG_I64(struct app, heads_seconds, "HR_AUDIT_HEADS_SECONDS", "60", 1, 86400,
             "between two rounds of signed heads"),
+    CFG_I64(struct app, deliveries_days, "HR_WEBHOOK_DELIVERIES_DAYS", "30", 1, 36500,
+            "that a webhook's delivery is listed after its last change, dead letters included"),
     CFG_END,
 };
 
@@ -64,7 +67,7 @@ static enum rc on_open(void *ctx, struct run *run)
         rc = follow_open(&app->follower, &config);
     }
     if (rc == RC_OK)
-        rc = deliveries_open(&app->deliveries, run, app->postgres_url);
+        rc = deliveries_open(&app->deliveries, run, app->postgres_url, app->deliveries_days);
     if (rc != RC_OK)
         return rc;
     app->config = (struct service_config){

@@ -4,6 +4,7 @@
 #include "broker/base/id.h"
 #include "broker/base/log.h"
 #include "broker/packet/json_read.h"
+#include "broker/packet/json_write.h"
 
 #include <inttypes.h>
 #include <string.h>
@@ -152,6 +153,22 @@ enum rc deliveries_dlq(struct pg *pg, const char *tenant, const Hr__ListDlq *req
 
 // --- one -----------------------------------------------------------------------------------------
 
+static Hr__Json *headers_of(struct arena *arena, const Hr__DeliveryRecord *record)
+{
+    struct buf out = {0};
+    struct json_writer *writer = json_writer_create(&out);
+
+    json_object_open(writer);
+    for (size_t i = 0; i < record->n_request_headers; i++) {
+        const Hr__SentHeader *sent = record->request_headers[i];
+
+        json_key(writer, arena_copy(arena, sent->name.data, sent->name.len));
+        json_text(writer, sent->value);
+    }
+    json_object_close(writer);
+    return wire_json(arena, json_writer_finish(writer, arena));
+}
+
 static Hr__DeliveryDetail *detail_of(struct arena *arena, const Hr__DeliveryRecord *record)
 {
     Hr__DeliveryDetail *detail = wire_new(arena, &hr__delivery_detail__descriptor);
@@ -164,6 +181,8 @@ static Hr__DeliveryDetail *detail_of(struct arena *arena, const Hr__DeliveryReco
     request->url = record->url;
     if (json_is_valid_within(record->body.data, record->body.len, 3))
         request->body = wire_json(arena, record->body);
+    if (record->n_request_headers > 0)
+        request->headers = headers_of(arena, record);
     if (!record->has_took_us)
         return detail; // it was not sent yet
     detail->response = response;

@@ -3,6 +3,7 @@
 #include "broker/base/id.h"
 #include "broker/base/log.h"
 #include "broker/base/utf8.h"
+#include "workers/webhook/hook_rules.h"
 #include "workers/webhook/secret.h"
 #include "workers/webhook/sign.h"
 
@@ -11,6 +12,7 @@
 #include <stdio.h>
 
 #define ERROR_BODY_MAX 200 // characters of an answer in last_error
+#define NOTED_HEADERS 5    // not the signatures: one beside its body would invite guessing
 
 static const char *text(struct arena *arena, Text value)
 {
@@ -40,6 +42,42 @@ static enum rc sign(const struct attempts *attempts, const struct attempt_reques
     return RC_OK;
 }
 
+// The same of the secrets that were replaced and still sign.
+static const char *sign_old(const struct attempts *attempts, const struct attempt_request *request,
+                            int64_t now_us, struct arena *arena, char **standard)
+{
+    const Hr__SealedSecret *old[OLD_SECRETS_MAX];
+    size_t count = hook_old_secrets(request->hook, now_us, old);
+    const char *all = NULL;
+
+    for (size_t i = 0; i < count; i++) {
+        char hex[DIGEST_HEX_BYTES];
+        char *one;
+
+        if (sign(attempts, request, old[i], now_us / US_PER_SECOND, arena, hex, &one) != RC_OK)
+            continue;
+        *standard = arena_printf(arena, "%s %s", *standard, one);
+        all = all == NULL ? arena_copy(arena, hex, strlen(hex))
+                          : arena_printf(arena, "%s, %s", all, hex);
+    }
+    return all;
+}
+
+static void note_headers(Hr__DeliveryRecord *record, struct arena *arena,
+                         const struct header *headers)
+{
+    record->n_request_headers = 0;
+    record->request_headers = arena_calloc(arena, NOTED_HEADERS, sizeof(void *));
+    for (size_t i = 0; i < NOTED_HEADERS; i++) {
+        Hr__SentHeader *sent = wire_new(arena, &hr__sent_header__descriptor);
+
+        sent->has_name = sent->has_value = true;
+        sent->name = text_of(headers[i].name);
+        sent->value = text_copy(arena, headers[i].value, strlen(headers[i].value));
+        record->request_headers[record->n_request_headers++] = sent;
+    }
+}
+
 enum rc attempt_start(const struct attempts *attempts, const struct attempt_request *request,
                       struct arena *arena)
 {
@@ -47,35 +85,38 @@ enum rc attempt_start(const struct attempts *attempts, const struct attempt_requ
     int64_t now_us = timestamp_now_us();
     int64_t seconds = now_us / US_PER_SECOND;
     char hex[DIGEST_HEX_BYTES];
-    char old_hex[DIGEST_HEX_BYTES];
     char *standard;
-    char *old;
+    const char *old_hex;
     enum rc rc = sign(attempts, request, hook->secret, seconds, arena, hex, &standard);
 
     if (rc != RC_OK)
         return rc;
-    if (hook->old_secret != NULL && wire_timestamp_us(hook->old_until) > now_us &&
-        sign(attempts, request, hook->old_secret, seconds, arena, old_hex, &old) == RC_OK)
-        standard = arena_printf(arena, "%s %s", standard, old);
+    old_hex = sign_old(attempts, request, now_us, arena, &standard);
+    const char *at = arena_printf(arena, "%" PRId64, seconds);
+    // The first NOTED_HEADERS are noted; the last one is sent if there is any.
     const struct header headers[] = {
-        {"Content-Type",      "application/json"  },
-        {"X-HR-Signature",    hex                 },
-        {"X-HR-Event",        request->event      },
-        {"X-HR-Delivery-ID",  request->delivery_id},
-        {"webhook-id",        request->delivery_id},
-        {"webhook-timestamp", arena_printf(arena,   "%" PRId64, seconds)},
-        {"webhook-signature",           standard                              },
+        {"Content-Type",       "application/json"  },
+        {"X-HR-Event",         request->event      },
+        {"X-HR-Delivery-ID",   request->delivery_id},
+        {"webhook-id",         request->delivery_id},
+        {"webhook-timestamp",  at                  },
+        {"X-HR-Signature",     hex                 },
+        {"webhook-signature",  standard            },
+        {"X-HR-Signature-Old", old_hex             },
     };
+    const size_t count = sizeof headers / sizeof headers[0];
     const struct sender_request post = {
         .url = text(arena, hook->url),
         .headers = headers,
-        .header_count = sizeof headers / sizeof headers[0],
+        .header_count = old_hex != NULL ? count : count - 1,
         .body = request->body.data,
         .len = request->body.len,
         .done = request->done,
         .ctx = request->ctx,
     };
 
+    if (request->record != NULL)
+        note_headers(request->record, arena, headers);
     sender_post(attempts->sender, &post);
     return RC_OK;
 }

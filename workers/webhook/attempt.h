@@ -17,13 +17,14 @@ struct attempt_request {
     const Hr__Hook *hook;
     const char *delivery_id;
     const char *event;
-    Text body; // borrowed until it is done
+    Text body;                  // borrowed until it is done
+    Hr__DeliveryRecord *record; // notes the headers that are sent, but for the signatures; or NULL
     sender_done_fn done;
     void *ctx;
 };
 
-// arena: for the headers; may go when this returns. RC_NOT_FOUND, RC_CORRUPT: the hook's secret
-// cannot be read, logged; done is not called.
+// arena: for the headers; may go when this returns, unless there is a record. RC_NOT_FOUND,
+// RC_CORRUPT: the hook's secret cannot be read, logged; done is not called.
 enum rc attempt_start(const struct attempts *attempts, const struct attempt_request *request,
                       struct arena *arena) MUST_CHECK;
 

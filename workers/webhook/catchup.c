@@ -1,25 +1,26 @@
-// A slot is one consumer at the server, for as long as it has something for its hook.
+// A slot is one consumer at the server, for as long as it has something for its hook, or one
+// recovery.
 #include "workers/webhook/catchup.h"
 
 #include "broker/base/log.h"
 #include "broker/subjects.h"
-#include "workers/webhook/recover.h"
+#include "workers/webhook/requeue.h"
 
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #define SLOTS 8
 #define WINDOW 200
-#define ARENA_BYTES (16 * 1024)
-
-enum slot_kind { EVENTS, DELIVERIES };
+#define ARENA_BYTES 4096
 
 struct slot {
     struct catchup *catchup;
-    struct hook *hook; // NULL: the slot is free
-    enum slot_kind kind;
-    uint64_t until; // of DELIVERIES: what Hook.requeued said
+    struct hook *hook;       // NULL: the slot is free
+    struct requeue *requeue; // NULL: it reads events
+    struct note *note;       // while that is written down
+    uint64_t number;         // of the recovery
     bool current;
     struct consumer_config config;
     struct consumer *consumer;
@@ -29,67 +30,57 @@ struct slot {
 
 struct catchup {
     struct catchup_config config;
-    struct arena *arena;
     uint64_t turn;
     struct slot slots[SLOTS];
 };
 
+// What came of a recovery, for the hook's entry.
+struct note {
+    struct slot *slot; // NULL: its hook is not ours any more
+    struct arena *arena;
+    char key[HOOK_KEY_BYTES];
+    uint64_t number;
+    struct requeue_outcome outcome;
+};
+
 static void end(struct slot *slot)
 {
+    if (slot->note != NULL)
+        slot->note->slot = NULL;
+    slot->note = NULL;
+    requeue_close(slot->requeue);
+    slot->requeue = NULL;
     slot->hook->reading = false;
     slot->hook = NULL;
     consumer_close(slot->consumer);
     slot->consumer = NULL;
 }
 
+// --- events --------------------------------------------------------------------------------------
+
 // Has it seen all that was there, also what the one reader left to it meanwhile?
 static void end_if_done(struct slot *slot)
 {
     struct hook *hook = slot->hook;
 
-    if (hook == NULL || !slot->current)
+    if (hook == NULL || !slot->current || hook->position < hook->skipped)
         return;
-    if (slot->kind == DELIVERIES) {
-        hook->requeued = slot->until;
-        end(slot);
-    } else if (hook->position >= hook->skipped) {
-        hook->behind = false;
-        log_debug("catchup.done", "hook=%s sequence=%" PRIu64, hook->key, hook->position);
-        end(slot);
-    }
-}
-
-static void take_event(struct slot *slot, struct msg *msg, uint64_t sequence)
-{
-    const struct catchup_config *config = &slot->catchup->config;
-
-    if (config->offer(config->ctx, slot->hook, msg, sequence))
-        slot->hook->position = sequence;
-    else
-        end(slot); // it stays behind, and has its next turn when there is room
-}
-
-static void take_delivery(struct slot *slot, struct msg *msg, const struct delivery *delivery)
-{
-    const struct catchup_config *config = &slot->catchup->config;
-    struct recovered recovered;
-
-    if (recover_read(&recovered, msg, delivery, slot->catchup->arena) && !recovered.is_final &&
-        queue_find(config->queue, &recovered.fields.id) == NULL)
-        config->put_back(config->ctx, slot->hook, &recovered.fields);
-    arena_reset(slot->catchup->arena);
+    hook->behind = false;
+    log_debug("catchup.done", "hook=%s sequence=%" PRIu64, hook->key, hook->position);
+    end(slot);
 }
 
 static void on_message(void *ctx, struct msg *msg, const struct delivery *delivery)
 {
     struct slot *slot = ctx;
+    const struct catchup_config *config = &slot->catchup->config;
     struct consumer *consumer = slot->consumer;
 
-    if (slot->kind == EVENTS)
-        take_event(slot, msg, delivery->sequence);
+    if (config->offer(config->ctx, slot->hook, msg, delivery->sequence))
+        slot->hook->position = delivery->sequence;
     else
-        take_delivery(slot, msg, delivery);
-    slot->catchup->config.moved(slot->catchup->config.ctx);
+        end(slot); // it stays behind, and has its next turn when there is room
+    config->moved(config->ctx);
     if (slot->consumer == consumer && slot->hook != NULL) {
         consumer_release(consumer, 1);
         end_if_done(slot);
@@ -104,34 +95,28 @@ static void on_current(void *ctx, bool current)
     end_if_done(slot);
 }
 
-static void begin(struct catchup *catchup, struct slot *slot, struct hook *hook,
-                  enum slot_kind kind)
+// It has its turn.
+static void occupy(struct slot *slot, struct hook *hook)
 {
-    struct run *run = catchup->config.run;
-    uint64_t after = hook->position;
-
     slot->hook = hook;
-    slot->kind = kind;
     slot->current = false;
     hook->reading = true;
-    hook->read_turn = hook->tenant->read_turn = ++catchup->turn;
-    if (kind == EVENTS) {
-        subject_stream(slot->stream, 0);
-        (void)snprintf(slot->filter, sizeof slot->filter, "hr.v1.packet.0.%s.*",
-                       hook->tenant->name);
-    } else {
-        slot->until = hook->config->requeued;
-        after = hook->config->requeued > 0 ? hook->config->requeued - 1 : 0;
-        (void)snprintf(slot->stream, sizeof slot->stream, STREAM_DELIVERIES);
-        (void)snprintf(slot->filter, sizeof slot->filter, "hr.v1.delivery.%02u.%s.%s.*",
-                       hook->partition, hook->tenant->name, hook->id);
-    }
+    hook->read_turn = hook->tenant->read_turn = ++slot->catchup->turn;
+}
+
+static void begin_events(struct slot *slot, struct hook *hook)
+{
+    struct run *run = slot->catchup->config.run;
+
+    occupy(slot, hook);
+    subject_stream(slot->stream, 0);
+    (void)snprintf(slot->filter, sizeof slot->filter, "hr.v1.packet.0.%s.*", hook->tenant->name);
     slot->config = (struct consumer_config){
         .inbox = run_name(run),
         .stream = slot->stream,
         .filter = slot->filter,
         .from = CONSUME_AFTER,
-        .start_after = after,
+        .start_after = hook->position,
         .window = WINDOW,
         .on_message = on_message,
         .on_current = on_current,
@@ -139,6 +124,105 @@ static void begin(struct catchup *catchup, struct slot *slot, struct hook *hook,
     };
     slot->consumer = consumer_open(run_requests(run), run_conn(run), run_loop(run), &slot->config);
 }
+
+// --- recoveries ----------------------------------------------------------------------------------
+
+static bool edit_hook(void *ctx, Hr__Hook *hook, struct arena *arena)
+{
+    const struct note *note = ctx;
+
+    (void)arena;
+    if (hook->requeue_written < note->number) {
+        hook->has_requeue_written = hook->has_requeue_count = true;
+        hook->requeue_written = note->number;
+        hook->requeue_count = note->outcome.count;
+    }
+    if (note->outcome.is_complete && hook->requeue_done < note->number) {
+        hook->has_requeue_done = true;
+        hook->requeue_done = note->number;
+    }
+    return true;
+}
+
+static void on_noted(void *ctx, enum rc rc, Hr__Hook *changed)
+{
+    struct note *note = ctx;
+    struct slot *slot = note->slot;
+
+    (void)changed;
+    if (rc != RC_OK && rc != RC_CLOSED)
+        log_warn("catchup.note", "hook=%s reason=\"%s\"", note->key, rc_text(rc));
+    if (slot != NULL) {
+        if (rc == RC_OK && note->outcome.is_complete)
+            slot->hook->requeued = note->number;
+        end(slot);
+    }
+    arena_destroy(note->arena);
+    free(note);
+}
+
+static void on_requeued(void *ctx, const struct requeue_outcome *outcome)
+{
+    struct slot *slot = ctx;
+    struct note *note;
+
+    if (outcome->failed) {
+        end(slot); // it has its next turn
+        return;
+    }
+    note = calloc(1, sizeof *note);
+    if (note == NULL)
+        abort();
+    *note = (struct note){.slot = slot,
+                          .arena = arena_create(ARENA_BYTES),
+                          .number = slot->number,
+                          .outcome = *outcome};
+    memcpy(note->key, slot->hook->key, sizeof note->key);
+    slot->note = note;
+    log_info("catchup.requeued", "hook=%s letters=%" PRIu64 " complete=%d", note->key,
+             outcome->count, outcome->is_complete);
+    registry_edit(slot->catchup->config.registry, note->key, note->arena, edit_hook, on_noted,
+                  note);
+}
+
+static void on_moved(void *ctx)
+{
+    const struct slot *slot = ctx;
+
+    slot->catchup->config.moved(slot->catchup->config.ctx);
+}
+
+static void begin_requeue(struct slot *slot, struct hook *hook)
+{
+    const struct catchup_config *config = &slot->catchup->config;
+    const Hr__Hook *entry = hook->config;
+
+    occupy(slot, hook);
+    slot->number = entry->requeued;
+    slot->requeue = requeue_open(
+        &(struct requeue_config){.run = config->run,
+                                 .records = config->records,
+                                 .queue = config->queue,
+                                 .hook = hook,
+                                 .number = slot->number,
+                                 .puts_back = entry->active && entry->requeue_since != NULL,
+                                 .since_us = wire_timestamp_us(entry->requeue_since),
+                                 .moved = on_moved,
+                                 .done = on_requeued,
+                                 .ctx = slot});
+}
+
+// Is there a recovery to begin, or to go on with?
+static bool is_to_requeue(const struct catchup *catchup, const struct hook *hook)
+{
+    const Hr__Hook *entry = hook->config;
+
+    if (entry->requeued <= hook->requeued || entry->requeued <= entry->requeue_done)
+        return false;
+    return entry->requeue_written < entry->requeued || queue_has_room(catchup->config.queue, hook);
+}
+
+// --- all of them ---------------------------------------------------------------------------------
 
 static struct slot *free_slot(struct catchup *catchup)
 {
@@ -149,15 +233,11 @@ static struct slot *free_slot(struct catchup *catchup)
     return NULL;
 }
 
-static bool is_put_back(const struct hook *hook)
-{
-    return hook->config->requeued > hook->requeued;
-}
-
 static bool may_begin(const struct catchup *catchup, const struct hook *hook)
 {
     return !hook->reading && hook->config != NULL &&
-           (is_put_back(hook) || (hook->behind && queue_has_room(catchup->config.queue, hook)));
+           (is_to_requeue(catchup, hook) ||
+            (hook->behind && queue_has_room(catchup->config.queue, hook)));
 }
 
 static bool is_before(const struct hook *a, const struct hook *b)
@@ -189,7 +269,10 @@ void catchup_look(struct catchup *catchup)
 
         if (hook == NULL)
             return;
-        begin(catchup, slot, hook, is_put_back(hook) ? DELIVERIES : EVENTS);
+        if (is_to_requeue(catchup, hook))
+            begin_requeue(slot, hook);
+        else
+            begin_events(slot, hook);
     }
 }
 
@@ -208,7 +291,6 @@ struct catchup *catchup_open(const struct catchup_config *config)
     if (catchup == NULL)
         abort();
     catchup->config = *config;
-    catchup->arena = arena_create(ARENA_BYTES);
     for (size_t i = 0; i < SLOTS; i++)
         catchup->slots[i].catchup = catchup;
     return catchup;
@@ -222,6 +304,5 @@ void catchup_close(struct catchup *catchup)
         if (catchup->slots[i].hook != NULL)
             end(&catchup->slots[i]);
     }
-    arena_destroy(catchup->arena);
     free(catchup);
 }

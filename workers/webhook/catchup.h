@@ -1,21 +1,22 @@
-// Reading for one hook on its own: events it is behind with, and deliveries that were put back. A
-// few hooks at a time.
+// Reading for one hook on its own: events it is behind with, and dead letters that are to be put
+// back. A few hooks at a time.
 #ifndef WORKERS_WEBHOOK_CATCHUP_H
 #define WORKERS_WEBHOOK_CATCHUP_H
 
 #include "broker/consume.h"
 #include "workers/webhook/queue.h"
 #include "workers/webhook/records.h"
+#include "workers/webhook/registry.h"
 
 struct catchup;
 
 struct catchup_config {
     struct run *run;
     struct queue *queue;
+    struct records *records;
+    struct registry *registry;
     // An event for a hook that is behind. False: it has no room, and is to be asked again later.
     bool (*offer)(void *ctx, struct hook *hook, struct msg *msg, uint64_t sequence);
-    // A delivery that was put back, in an arena that goes with the call.
-    void (*put_back)(void *ctx, struct hook *hook, const struct parcel *fields);
     // Something was taken into the queue.
     void (*moved)(void *ctx);
     void *ctx;

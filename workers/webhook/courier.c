@@ -334,6 +334,7 @@ static void send_off(struct flight *flight)
         .delivery_id = flight->id,
         .event = arena_copy(flight->arena, delivery->event_type.data, delivery->event_type.len),
         .body = flight->record->body,
+        .record = flight->record,
         .done = on_result,
         .ctx = flight,
     };

@@ -195,13 +195,6 @@ static bool on_offer(void *ctx, struct hook *hook, struct msg *msg, uint64_t seq
     return taken;
 }
 
-static void on_put_back(void *ctx, struct hook *hook, const struct parcel *fields)
-{
-    struct follower *follower = ctx;
-
-    (void)queue_add(follower->config.queue, hook, fields);
-}
-
 static void on_moved(void *ctx)
 {
     courier_pump(((struct follower *)ctx)->config.courier);
@@ -270,7 +263,6 @@ void follow_on_hook(void *ctx, const char *key, const Hr__Hook *config)
     }
     if (hook == NULL) {
         hook = queue_add_hook(follower->config.queue, key, partition);
-        hook->requeued = config->requeued;
         begin_at(follower, hook, config->from_sequence);
     } else if (config->from_sequence > hook->from) {
         begin_at(follower, hook, config->from_sequence);
@@ -318,7 +310,6 @@ static void add_hook(void *ctx, const char *key, const ProtobufCMessage *message
     hook = queue_add_hook(activation->follower->config.queue, key, activation->partition);
     hook->config = config;
     hook->from = config->from_sequence;
-    hook->requeued = 0; // whether the one before has read what was put back is not known
 }
 
 static void add_parcel(void *ctx, const char *key, const struct parcel *fields)
@@ -549,8 +540,9 @@ struct follower *follow_open(const struct follow_config *config)
     follower->arena = arena_create(ARENA_BYTES);
     follower->catchup = catchup_open(&(struct catchup_config){.run = config->run,
                                                               .queue = config->queue,
+                                                              .records = config->records,
+                                                              .registry = config->registry,
                                                               .offer = on_offer,
-                                                              .put_back = on_put_back,
                                                               .moved = on_moved,
                                                               .ctx = follower});
     subject_stream(follower->stream_name, 0);

@@ -122,3 +122,59 @@ void hook_changes_add(Hr__Hook *hook, struct arena *arena, const uint8_t key_dig
     hook->recent = recent;
     hook->n_recent = count;
 }
+
+// --- old secrets ---------------------------------------------------------------------------------
+
+static bool signs(const Hr__SealedSecret *secret, const Google__Protobuf__Timestamp *until,
+                  int64_t now_us)
+{
+    return secret != NULL && wire_timestamp_us(until) > now_us;
+}
+
+size_t hook_old_secrets(const Hr__Hook *hook, int64_t now_us,
+                        const Hr__SealedSecret *secrets[OLD_SECRETS_MAX])
+{
+    size_t count = 0;
+
+    for (size_t i = hook->n_old_secrets; i > 0 && count < OLD_SECRETS_MAX; i--) {
+        const Hr__OldSecret *old = hook->old_secrets[i - 1];
+
+        if (signs(old->secret, old->until, now_us))
+            secrets[count++] = old->secret;
+    }
+    if (count < OLD_SECRETS_MAX && signs(hook->old_secret, hook->old_until, now_us))
+        secrets[count++] = hook->old_secret;
+    return count;
+}
+
+static void add_old(Hr__Hook *hook, struct arena *arena, Hr__SealedSecret *secret,
+                    Google__Protobuf__Timestamp *until)
+{
+    Hr__OldSecret *old = wire_new(arena, &hr__old_secret__descriptor);
+
+    old->secret = secret;
+    old->until = until;
+    hook->old_secrets[hook->n_old_secrets++] = old;
+}
+
+bool hook_retire_secret(Hr__Hook *hook, struct arena *arena, int64_t now_us, int64_t until_us)
+{
+    const Hr__SealedSecret *kept[OLD_SECRETS_MAX];
+    Hr__OldSecret **before = hook->old_secrets;
+    size_t count = hook->n_old_secrets;
+
+    if (hook_old_secrets(hook, now_us, kept) == OLD_SECRETS_MAX)
+        return false;
+    hook->n_old_secrets = 0;
+    hook->old_secrets = arena_calloc(arena, OLD_SECRETS_MAX, sizeof(void *));
+    if (signs(hook->old_secret, hook->old_until, now_us))
+        add_old(hook, arena, hook->old_secret, hook->old_until);
+    hook->old_secret = NULL;
+    hook->old_until = NULL;
+    for (size_t i = 0; i < count; i++) {
+        if (signs(before[i]->secret, before[i]->until, now_us))
+            hook->old_secrets[hook->n_old_secrets++] = before[i];
+    }
+    add_old(hook, arena, hook->secret, wire_timestamp(arena, until_us));
+    return true;
+}

@@ -22,4 +22,14 @@ enum rc hook_changes_find(const Hr__Hook *hook, const uint8_t key_digest[32],
 void hook_changes_add(Hr__Hook *hook, struct arena *arena, const uint8_t key_digest[32],
                       const uint8_t request_digest[32]);
 
+#define OLD_SECRETS_MAX 4
+
+// Those that sign as well as the newest, the last one that was replaced first. Returns how many.
+size_t hook_old_secrets(const Hr__Hook *hook, int64_t now_us,
+                        const Hr__SealedSecret *secrets[OLD_SECRETS_MAX]);
+
+// The hook's secret becomes an old one that signs until then. False: so many do that it would have
+// to end one of them early.
+bool hook_retire_secret(Hr__Hook *hook, struct arena *arena, int64_t now_us, int64_t until_us);
+
 #endif

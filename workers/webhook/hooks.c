@@ -62,12 +62,17 @@ static struct job *job_create(void *ctx, struct command *command, Text hook_id)
     return job;
 }
 
+void hooks_unknown(struct problem *problem, struct arena *arena, Text hook_id)
+{
+    (void)problem_set(problem, arena, PROBLEM_NOT_FOUND, "Webhook %.*s not found",
+                      TEXT_ARGS(hook_id));
+}
+
 void hooks_refuse_unknown(struct command *command, Text hook_id)
 {
     struct problem problem;
 
-    (void)problem_set(&problem, command->arena, PROBLEM_NOT_FOUND, "Webhook %.*s not found",
-                      TEXT_ARGS(hook_id));
+    hooks_unknown(&problem, command->arena, hook_id);
     command_refuse(command, &problem);
 }
 
@@ -540,14 +545,20 @@ static void recall_secret(struct job *job, const Hr__Hook *hook)
 static bool edit_rotate(void *ctx, Hr__Hook *hook, struct arena *arena)
 {
     struct job *job = ctx;
+    int64_t now_us = timestamp_now_us();
 
     if (!is_new(job, hook)) {
         if (job->repeated)
             recall_secret(job, hook);
         return false;
     }
-    hook->old_secret = hook->secret;
-    hook->old_until = wire_timestamp(arena, timestamp_now_us() + job->hooks->rotation_us);
+    if (!hook_retire_secret(hook, arena, now_us, now_us + job->hooks->rotation_us)) {
+        job->refused = true;
+        (void)problem_set(&job->problem, job->command->arena, PROBLEM_SECRETS_FULL,
+                          "Webhook %s has %d old secrets that still sign", job->hook_id,
+                          OLD_SECRETS_MAX);
+        return false;
+    }
     hook->secret = secret_seal(job->hooks->attempts.ring, arena, job->command->tenant, job->hook_id,
                                new_secret(job));
     return changed(job, hook, arena);

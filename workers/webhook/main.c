@@ -3,13 +3,13 @@
 //           retry-all|recover
 //   reads   hr.v1.packet.<shard>.>, stream HR_PACKETS_<shard>; bucket HR_HOOKS
 //   writes  hr.v1.delivery.<partition>.<tenant>.<hook>.<delivery>, stream HR_DELIVERIES;
-//           buckets HR_HOOKS and HR_OWNERS
+//           buckets HR_HOOKS and HR_OWNERS; hr.v1.given.<tenant>.answer-<digest>, stream HR_GIVEN
 //   any number of copies may run, and any of them may be killed at any moment: what was sent and
 //   not written down is sent again, under the same delivery id
 
 #include "broker/base/log.h"
 #include "workers/webhook/follow.h"
-#include "workers/webhook/hooks.h"
+#include "workers/webhook/orders.h"
 #include "workers/webhook/replay.h"
 
 #include <stdio.h>
@@ -84,7 +84,7 @@ static const struct command_spec commands[] = {
     {"hook", "test",      &hr__hook_ref__descriptor,        replay_on_test     },
     {"hook", "replay",    &hr__replay_delivery__descriptor, replay_on_replay   },
     {"hook", "retry-all", &hr__empty__descriptor,           replay_on_retry_all},
-    {"hook", "recover",   &hr__recover_hook__descriptor,    replay_on_recover  },
+    {"hook", "recover",   &hr__recover_hook__descriptor,    orders_on_recover  },
 };
 
 static bool app_is_ready(const struct app *app, const char **reason)
@@ -112,6 +112,7 @@ static void on_hook(void *ctx, const char *key, const Hr__Hook *hook)
 
     if (app->follower != NULL)
         follow_on_hook(app->follower, key, hook);
+    orders_on_hook(app->hooks.orders, key, hook);
 }
 
 static bool may_send(void *ctx)
@@ -133,7 +134,9 @@ static void open_parts(struct app *app, struct run *run)
     };
 
     app->hooks.run = run;
+    app->hooks.orders = orders_open(run);
     app->hooks.records = &app->records;
+    app->hooks.turns.limits = replay_limits;
     app->hooks.rotation_us = app->rotation_seconds * US_PER_SECOND;
     app->records.run = run;
     app->queue = queue_create(&limits);
@@ -197,6 +200,7 @@ static void on_drain(void *ctx)
     struct app *app = ctx;
 
     service_drain(app->service);
+    orders_drain(app->hooks.orders);
     courier_drain(app->courier);
     owners_drain(app->owners);
 }
@@ -219,6 +223,7 @@ static void on_close(void *ctx) // also runs when on_open() failed
     courier_close(app->courier);
     queue_destroy(app->queue);
     registry_close(app->hooks.registry);
+    orders_close(app->hooks.orders);
     service_close(app->service);
     keyring_close(app->ring);
 }

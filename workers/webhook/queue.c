@@ -22,8 +22,8 @@ struct queue {
     struct hook *hooks;
     struct tenant *tenants;
     struct parcel *deliveries;
-    struct turns *turns[PACES]; // of tenants that have something to send
-    unsigned taken[PACES];      // those in trouble count as STEADY as well
+    struct lane *lanes[PACES]; // of tenants that have something to send
+    unsigned taken[PACES];     // those in trouble count as STEADY as well
     size_t payload_bytes;
     bool closing;
     struct parcel **heap; // of those that wait, the next first
@@ -121,15 +121,15 @@ static enum pace pace_of(const struct hook *hook)
 static void unlist(struct queue *queue, struct hook *hook)
 {
     enum pace pace = pace_of(hook);
-    struct turns *turns = &hook->tenant->turns[pace];
+    struct lane *lane = &hook->tenant->lanes[pace];
 
     if (!hook->listed)
         return;
     hook->listed = false;
-    DL_DELETE2(turns->hooks, hook, turn_before, turn_next);
-    if (turns->hooks == NULL) {
-        DL_DELETE2(queue->turns[pace], turns, before, next);
-        turns->listed = false;
+    DL_DELETE2(lane->hooks, hook, turn_before, turn_next);
+    if (lane->hooks == NULL) {
+        DL_DELETE2(queue->lanes[pace], lane, before, next);
+        lane->listed = false;
     }
 }
 
@@ -137,15 +137,15 @@ static void unlist(struct queue *queue, struct hook *hook)
 static void list(struct queue *queue, struct hook *hook)
 {
     enum pace pace = pace_of(hook);
-    struct turns *turns = &hook->tenant->turns[pace];
+    struct lane *lane = &hook->tenant->lanes[pace];
 
     if (hook->listed || hook->ready == NULL || hook->taken >= hook->limit)
         return;
     hook->listed = true;
-    DL_APPEND2(turns->hooks, hook, turn_before, turn_next);
-    if (!turns->listed) {
-        DL_APPEND2(queue->turns[pace], turns, before, next);
-        turns->listed = true;
+    DL_APPEND2(lane->hooks, hook, turn_before, turn_next);
+    if (!lane->listed) {
+        DL_APPEND2(queue->lanes[pace], lane, before, next);
+        lane->listed = true;
     }
 }
 
@@ -168,21 +168,21 @@ static bool has_place(const struct queue *queue, const struct tenant *tenant, en
 
 static struct hook *next_turn_of(struct queue *queue, enum pace pace)
 {
-    struct turns *turns = NULL;
+    struct lane *lane = NULL;
     struct hook *hook;
 
-    DL_FOREACH(queue->turns[pace], turns)
+    DL_FOREACH(queue->lanes[pace], lane)
     {
-        if (has_place(queue, turns->tenant, pace))
+        if (has_place(queue, lane->tenant, pace))
             break;
     }
-    if (turns == NULL)
+    if (lane == NULL)
         return NULL;
-    hook = turns->hooks;
+    hook = lane->hooks;
     unlist(queue, hook);
-    if (turns->listed) { // others of it have their turn behind other tenants
-        DL_DELETE2(queue->turns[pace], turns, before, next);
-        DL_APPEND2(queue->turns[pace], turns, before, next);
+    if (lane->listed) { // others of it have their turn behind other tenants
+        DL_DELETE2(queue->lanes[pace], lane, before, next);
+        DL_APPEND2(queue->lanes[pace], lane, before, next);
     }
     return hook;
 }
@@ -254,8 +254,8 @@ struct hook *queue_add_hook(struct queue *queue, const char *key, unsigned parti
     if (tenant == NULL) {
         tenant = make(sizeof *tenant);
         memcpy(tenant->name, name, len + 1);
-        tenant->turns[STEADY].tenant = tenant;
-        tenant->turns[TROUBLED].tenant = tenant;
+        tenant->lanes[STEADY].tenant = tenant;
+        tenant->lanes[TROUBLED].tenant = tenant;
         HASH_ADD_STR(queue->tenants, name, tenant);
     }
     memcpy(hook->key, key, strlen(key) + 1);

@@ -4,7 +4,7 @@
 // Order: of one packet, a hook is told of an event only when it is done with the one before. Other
 // packets go on.
 //
-// Fairness: tenants take turns, and within a tenant its hooks. Hooks in trouble, which fail or take
+// Fairness: tenants take lane, and within a tenant its hooks. Hooks in trouble, which fail or take
 // long, have half of the places to share and leave the rest to the others. Whatever there is a
 // bound of, places as well as deliveries that wait, nobody may have more of than a multiple of what
 // is left: the more take much, the less each may have, and something is always left for who has
@@ -94,7 +94,7 @@ struct hook {
     uint64_t read_turn; // when it was read for last
     uint64_t position;  // it has been asked about everything up to here
     uint64_t skipped;   // the last event that was left to that
-    uint64_t requeued;  // what was put back up to here is known; see Hook.requeued
+    uint64_t requeued;  // the last recovery that was carried out here; see Hook.requeued
     uint64_t from;      // as it was when last seen; see Hook.from_sequence
 
     // The courier's.
@@ -111,13 +111,13 @@ struct tenant {
     unsigned taken[PACES]; // of them; those in trouble count as STEADY as well
 
     // By pace, the queue's.
-    struct turns {
+    struct lane {
         struct hook *hooks; // that have something to send
         struct tenant *tenant;
-        struct turns *next;
-        struct turns *before;
+        struct lane *next;
+        struct lane *before;
         bool listed;
-    } turns[PACES];
+    } lanes[PACES];
 };
 
 struct queue_limits {

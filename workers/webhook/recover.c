@@ -64,6 +64,9 @@ bool recover_read(struct recovered *recovered, struct msg *msg, const struct del
     state = record->delivery;
     (void)snprintf(recovered->key, sizeof recovered->key, "%s.%s", names.tenant, names.hook_id);
     recovered->is_final = record_is_final(record);
+    recovered->is_dead = text_is(state->status, "dead_letter");
+    recovered->requeued = record->requeued;
+    recovered->updated_us = wire_timestamp_us(state->updated_at);
     recovered->fields.sequence = record->sequence;
     recovered->fields.record_seq = delivery->sequence;
     recovered->fields.attempts = state->attempts;

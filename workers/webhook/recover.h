@@ -33,6 +33,9 @@ void settled_destroy(struct settled *settled);
 struct recovered {
     char key[HOOK_KEY_BYTES];
     bool is_final;
+    bool is_dead;
+    uint64_t requeued; // see DeliveryRecord
+    int64_t updated_us;
     struct parcel fields;
 };
 bool recover_read(struct recovered *recovered, struct msg *msg, const struct delivery *delivery,

@@ -292,6 +292,11 @@ size_t registry_count(const struct registry *registry, const char *tenant)
     return counting.count;
 }
 
+const Hr__Hook *registry_find(const struct registry *registry, const char *key)
+{
+    return (const Hr__Hook *)bucket_find(registry->bucket, key);
+}
+
 void registry_each(const struct registry *registry,
                    void (*visit)(void *ctx, const char *key, const ProtobufCMessage *hook),
                    void *ctx)

@@ -24,6 +24,9 @@ bool registry_is_current(const struct registry *registry);
 // tenant NULL: of all.
 size_t registry_count(const struct registry *registry, const char *tenant);
 
+// Borrowed until the loop runs again; NULL: there is none.
+const Hr__Hook *registry_find(const struct registry *registry, const char *key);
+
 // Calls visit for every hook, in no order.
 void registry_each(const struct registry *registry,
                    void (*visit)(void *ctx, const char *key, const ProtobufCMessage *hook),

@@ -1,12 +1,9 @@
 // A replay is one attempt, made by whoever was asked: a dead letter holds nothing else back, so it
 // needs no place in the queue. Its record is written on condition, so two replays at once are two
 // attempts and one outcome.
-//
-// A recovery may be of many, so it only puts them back: their records say that they are pending,
-// and the hook's entry says from where they stand, which its owner reads.
 #include "workers/webhook/replay.h"
 
-#include "broker/base/log.h"
+#include "broker/answers.h"
 #include "broker/packet/json_write.h"
 #include "workers/webhook/hook_rules.h"
 
@@ -15,8 +12,23 @@
 #include <stdlib.h>
 
 #define ALL_MAX 100
-#define RECOVER_MAX 1000
+#define ALL_AT_ONCE 8
+#define ALL_BEGIN_MS 40000 // of those of a list that can be begun, less than the gateway waits
+#define BUSY_US 60000000
+#define BUSY_SECONDS 5 // before somebody who finds too many waiting should ask again
 #define QUERY_TIMEOUT_MS 5000
+
+const struct turns_limits replay_limits = {
+    .total = 32, .per_hook = 8, .waiting = 128, .waiting_per_hook = 32};
+
+static void refuse_busy(struct answer *answer, struct arena *arena)
+{
+    struct problem problem;
+
+    (void)problem_set(&problem, arena, PROBLEM_UNAVAILABLE, "Too many attempts wait already");
+    problem.retry_after_seconds = BUSY_SECONDS;
+    answer_refuse(answer, &problem);
+}
 
 static Hr__Json *milliseconds(struct arena *arena, int64_t us)
 {
@@ -30,6 +42,8 @@ struct replay {
     struct hooks *hooks;
     struct arena *arena; // the command's
     struct record_name name;
+    char key[HOOK_KEY_BYTES];
+    struct turn turn;
     Hr__DeliveryRecord *record;
     uint64_t sequence;
     bool succeeded;
@@ -37,12 +51,18 @@ struct replay {
     void *ctx;
 };
 
+static void replay_end(struct replay *replay, enum rc rc)
+{
+    turns_end(&replay->hooks->turns, &replay->turn);
+    replay->done(replay->ctx, replay, rc);
+}
+
 static void on_replay_written(void *ctx, enum rc rc, uint64_t sequence)
 {
     struct replay *replay = ctx;
 
     (void)sequence;
-    replay->done(replay->ctx, replay, rc == RC_CONFLICT ? RC_NOT_FOUND : rc);
+    replay_end(replay, rc == RC_CONFLICT ? RC_NOT_FOUND : rc);
 }
 
 static void on_replay_result(void *ctx, const struct sender_result *result)
@@ -65,6 +85,7 @@ static void on_replay_hook(void *ctx, enum rc rc, Hr__Hook *hook)
         .delivery_id = replay->name.delivery_id,
         .event = arena_copy(replay->arena, delivery->event_type.data, delivery->event_type.len),
         .body = replay->record->body,
+        .record = replay->record,
         .done = on_replay_result,
         .ctx = replay,
     };
@@ -74,7 +95,7 @@ static void on_replay_hook(void *ctx, enum rc rc, Hr__Hook *hook)
     if (rc == RC_OK)
         rc = attempt_start(&replay->hooks->attempts, &request, replay->arena);
     if (rc != RC_OK)
-        replay->done(replay->ctx, replay, rc);
+        replay_end(replay, rc);
 }
 
 static bool keep(void *ctx, Hr__Hook *hook, struct arena *arena)
@@ -88,33 +109,49 @@ static bool keep(void *ctx, Hr__Hook *hook, struct arena *arena)
 static void on_replay_loaded(void *ctx, enum rc rc, Hr__DeliveryRecord *record, uint64_t sequence)
 {
     struct replay *replay = ctx;
-    char key[HOOK_KEY_BYTES];
 
     if (rc == RC_OK && !text_is(record->delivery->status, "dead_letter"))
         rc = RC_NOT_FOUND;
     if (rc != RC_OK) {
-        replay->done(replay->ctx, replay, rc);
+        replay_end(replay, rc);
         return;
     }
     replay->record = record;
     replay->sequence = sequence;
-    registry_key(key, replay->name.tenant, replay->name.hook_id);
-    registry_edit(replay->hooks->registry, key, replay->arena, keep, on_replay_hook, replay);
+    registry_edit(replay->hooks->registry, replay->key, replay->arena, keep, on_replay_hook,
+                  replay);
+}
+
+static void on_replay_turn(struct turn *turn)
+{
+    struct replay *replay = (struct replay *)((char *)turn - offsetof(struct replay, turn));
+
+    records_load(replay->hooks->records, &replay->name, replay->arena, on_replay_loaded, replay);
 }
 
 static void replay_start(struct replay *replay)
 {
-    records_load(replay->hooks->records, &replay->name, replay->arena, on_replay_loaded, replay);
+    registry_key(replay->key, replay->name.tenant, replay->name.hook_id);
+    replay->turn = (struct turn){.hook = replay->key, .begin = on_replay_turn};
+    turns_ask(&replay->hooks->turns, &replay->turn);
 }
 
 // --- one by its id -------------------------------------------------------------------------------
 
 struct replay_command {
     struct command *command;
+    struct answer *answer;
     const char *id;
     struct replay replay;
     struct record_subject subject;
 };
+
+static void no_letter(struct problem *problem, struct arena *arena, Text id)
+{
+    (void)problem_set(problem, arena, PROBLEM_NOT_FOUND,
+                      "DLQ entry %.*s not found, not in dead_letter status, or webhook inactive",
+                      TEXT_ARGS(id));
+}
 
 static void on_replayed(void *ctx, const struct replay *replay, enum rc rc)
 {
@@ -128,14 +165,12 @@ static void on_replayed(void *ctx, const struct replay *replay, enum rc rc)
         reply->delivery_id = text_of(one->id);
         reply->has_replayed = true;
         reply->replayed = true;
-        command_reply(one->command, &reply->base, 0);
+        answer_reply(one->answer, &reply->base);
     } else if (rc == RC_OK || rc == RC_NOT_FOUND) {
-        (void)problem_set(&problem, arena, PROBLEM_NOT_FOUND,
-                          "DLQ entry %s not found, not in dead_letter status, or webhook inactive",
-                          one->id);
-        command_refuse(one->command, &problem);
+        no_letter(&problem, arena, text_of(one->id));
+        answer_refuse(one->answer, &problem);
     } else {
-        command_fail(one->command, rc);
+        answer_fail(one->answer, rc);
     }
 }
 
@@ -150,7 +185,7 @@ static void on_found(void *ctx, enum rc rc, struct msg *reply)
     if (rc == RC_OK)
         subject = strstr(arena_copy(arena, msg_data(reply), msg_len(reply)), member);
     if (rc != RC_OK) {
-        command_fail(one->command, rc);
+        answer_fail(one->answer, rc);
         return;
     }
     if (subject != NULL) {
@@ -163,14 +198,17 @@ static void on_found(void *ctx, enum rc rc, struct msg *reply)
         return;
     }
     one->replay.name.hook_id = one->subject.hook_id;
-    replay_start(&one->replay);
+    registry_key(one->replay.key, one->command->tenant, one->subject.hook_id);
+    if (turns_are_full(&one->replay.hooks->turns, one->replay.key))
+        refuse_busy(one->answer, arena);
+    else
+        replay_start(&one->replay);
 }
 
-void replay_on_replay(void *ctx, struct command *command)
+static void on_replay(void *ctx, struct answer *answer)
 {
-    const Hr__ReplayDelivery *request = (const Hr__ReplayDelivery *)command->request;
-    struct replay_command *one = arena_calloc(command->arena, 1, sizeof *one);
-    struct hooks *hooks = ctx;
+    struct replay_command *one = ctx;
+    struct hooks *hooks = one->replay.hooks;
     char body[SUBJECT_BYTES + 64];
     const struct request find = {.subject = "$JS.API.STREAM.MSG.GET." STREAM_DELIVERIES,
                                  .lane = "api",
@@ -181,6 +219,26 @@ void replay_on_replay(void *ctx, struct command *command)
                                  .ctx = one};
     struct request sent = find;
 
+    one->answer = answer;
+    sent.len =
+        (size_t)snprintf(body, sizeof body, "{\"last_by_subj\":\"hr.v1.delivery.*.%s.*.%s\"}",
+                         one->command->tenant, one->id);
+    request_send(run_requests(hooks->run), &sent);
+}
+
+void replay_on_replay(void *ctx, struct command *command)
+{
+    static const struct answers_spec spec = {&hr__replayed__descriptor, BUSY_US};
+    const Hr__ReplayDelivery *request = (const Hr__ReplayDelivery *)command->request;
+    struct replay_command *one = arena_calloc(command->arena, 1, sizeof *one);
+    struct hooks *hooks = ctx;
+    struct problem problem;
+
+    if (request->delivery_id.len == 0) {
+        no_letter(&problem, command->arena, request->delivery_id);
+        command_refuse(command, &problem);
+        return;
+    }
     one->command = command;
     one->id = arena_copy(command->arena, request->delivery_id.data, request->delivery_id.len);
     one->replay = (struct replay){
@@ -190,69 +248,7 @@ void replay_on_replay(void *ctx, struct command *command)
         .done = on_replayed,
         .ctx = one
     };
-    if (request->delivery_id.len == 0) {
-        on_replayed(one, &one->replay, RC_NOT_FOUND);
-        return;
-    }
-    sent.len =
-        (size_t)snprintf(body, sizeof body, "{\"last_by_subj\":\"hr.v1.delivery.*.%s.*.%s\"}",
-                         command->tenant, one->id);
-    request_send(run_requests(hooks->run), &sent);
-}
-
-// --- lists of dead letters -----------------------------------------------------------------------
-
-typedef void (*dlq_fn)(void *ctx, const Hr__DlqList *list);
-
-struct dlq {
-    struct command *command;
-    dlq_fn done;
-    void *ctx;
-};
-
-static void on_dlq(void *ctx, enum rc rc, struct msg *reply)
-{
-    struct dlq *dlq = ctx;
-    ProtobufCMessage *list = NULL;
-
-    if (rc == RC_OK && msg_header(reply, HEADER_ERROR_CODE) != NULL)
-        rc = RC_UNAVAILABLE;
-    if (rc == RC_OK)
-        rc = wire_unpack(&list, dlq->command->arena, &hr__dlq_list__descriptor, msg_data(reply),
-                         msg_len(reply));
-    if (rc == RC_OK)
-        dlq->done(dlq->ctx, (const Hr__DlqList *)list);
-    else
-        command_fail(dlq->command, rc);
-}
-
-// Asks the query worker, in this program's own name: the caller's key may have no inbox here.
-static void ask_dlq(struct hooks *hooks, struct command *command, Hr__ListDlq *wanted, dlq_fn done,
-                    void *ctx)
-{
-    struct dlq *dlq = arena_calloc(command->arena, 1, sizeof *dlq);
-    Text payload = wire_pack(command->arena, &wanted->base);
-    char subject[SUBJECT_BYTES];
-    const struct request request = {.subject = subject,
-                                    .lane = "dlq",
-                                    .inbox = run_name(hooks->run),
-                                    .data = payload.data,
-                                    .len = payload.len,
-                                    .timeout_ms = QUERY_TIMEOUT_MS,
-                                    .done = on_dlq,
-                                    .ctx = dlq};
-
-    *dlq = (struct dlq){command, done, ctx};
-    subject_command(subject, command->tenant, run_name(hooks->run), "hook", "dlq");
-    request_send(run_requests(hooks->run), &request);
-}
-
-static struct record_name name_of(struct arena *arena, const char *tenant,
-                                  const Hr__DlqEntry *entry)
-{
-    return (struct record_name){tenant,
-                                arena_copy(arena, entry->webhook_id.data, entry->webhook_id.len),
-                                arena_copy(arena, entry->id.data, entry->id.len)};
+    answers_begin(hooks->run, command, &spec, on_replay, one);
 }
 
 // --- all of them ---------------------------------------------------------------------------------
@@ -260,203 +256,129 @@ static struct record_name name_of(struct arena *arena, const char *tenant,
 struct retry_all {
     struct hooks *hooks;
     struct command *command;
-    size_t waiting;
+    struct answer *answer;
+    const Hr__DlqList *list; // the one that failed last comes first
+    size_t left;             // of it, from its beginning: not begun
+    size_t running;
+    bool beginning;      // in begin_some
+    int64_t deadline_ns; // none is begun after it
     int64_t retried;
     int64_t succeeded;
 };
 
-static void finish_all(struct retry_all *all)
+static void reply_all(struct retry_all *all)
 {
-    Hr__RetriedAll *reply;
+    Hr__RetriedAll *reply = wire_new(all->command->arena, &hr__retried_all__descriptor);
 
-    if (--all->waiting > 0)
-        return;
-    reply = wire_new(all->command->arena, &hr__retried_all__descriptor);
     reply->has_retried = reply->has_succeeded = reply->has_failed = true;
     reply->retried = all->retried;
     reply->succeeded = all->succeeded;
     reply->failed = all->retried - all->succeeded;
-    command_reply(all->command, &reply->base, 0);
+    answer_reply(all->answer, &reply->base);
 }
+
+static void begin_some(struct retry_all *all);
 
 static void on_one_of_all(void *ctx, const struct replay *replay, enum rc rc)
 {
     struct retry_all *all = ctx;
 
+    all->running--;
     if (rc != RC_NOT_FOUND) // otherwise there was nothing to retry any more
         all->retried++;
     all->succeeded += rc == RC_OK && replay->succeeded;
-    finish_all(all);
+    begin_some(all);
 }
 
-static void on_all_listed(void *ctx, const Hr__DlqList *list)
+static void begin_one(struct retry_all *all)
+{
+    struct arena *arena = all->command->arena;
+    const Hr__DlqEntry *entry = all->list->items[--all->left];
+    struct replay *replay = arena_calloc(arena, 1, sizeof *replay);
+
+    *replay = (struct replay){
+        .hooks = all->hooks,
+        .arena = arena,
+        .name = {all->command->tenant,
+                 arena_copy(arena, entry->webhook_id.data, entry->webhook_id.len),
+                 arena_copy(arena, entry->id.data, entry->id.len)},
+        .done = on_one_of_all,
+        .ctx = all
+    };
+    all->running++;
+    replay_start(replay);
+}
+
+// One may end before it has begun, which comes back here: the call outside goes on.
+static void begin_some(struct retry_all *all)
+{
+    if (all->beginning)
+        return;
+    all->beginning = true;
+    while (all->left > 0 && all->running < ALL_AT_ONCE && clock_now_ns() < all->deadline_ns)
+        begin_one(all);
+    all->beginning = false;
+    if (all->running == 0)
+        reply_all(all);
+}
+
+static void on_dlq(void *ctx, enum rc rc, struct msg *reply)
+{
+    struct retry_all *all = ctx;
+    ProtobufCMessage *list = NULL;
+
+    if (rc == RC_OK && msg_header(reply, HEADER_ERROR_CODE) != NULL)
+        rc = RC_UNAVAILABLE;
+    if (rc == RC_OK)
+        rc = wire_unpack(&list, all->command->arena, &hr__dlq_list__descriptor, msg_data(reply),
+                         msg_len(reply));
+    if (rc != RC_OK) {
+        answer_fail(all->answer, rc);
+        return;
+    }
+    all->list = (const Hr__DlqList *)list;
+    all->left = all->list->n_items;
+    all->deadline_ns = clock_now_ns() + ALL_BEGIN_MS * 1000000LL;
+    begin_some(all);
+}
+
+// Asks the query worker, in this program's own name: the caller's key may have no inbox here.
+static void on_retry_all(void *ctx, struct answer *answer)
 {
     struct retry_all *all = ctx;
     struct arena *arena = all->command->arena;
+    struct run *run = all->hooks->run;
+    Hr__ListDlq *wanted = wire_new(arena, &hr__list_dlq__descriptor);
+    char subject[SUBJECT_BYTES];
+    Text payload;
 
-    all->waiting = list->n_items + 1;
-    for (size_t i = 0; i < list->n_items; i++) {
-        struct replay *replay = arena_calloc(arena, 1, sizeof *replay);
-
-        *replay = (struct replay){.hooks = all->hooks,
-                                  .arena = arena,
-                                  .name = name_of(arena, all->command->tenant, list->items[i]),
-                                  .done = on_one_of_all,
-                                  .ctx = all};
-        replay_start(replay);
+    all->answer = answer;
+    if (turns_are_full(&all->hooks->turns, NULL)) {
+        refuse_busy(answer, arena);
+        return;
     }
-    finish_all(all);
+    wanted->has_limit = true;
+    wanted->limit = ALL_MAX;
+    payload = wire_pack(arena, &wanted->base);
+    subject_command(subject, all->command->tenant, run_name(run), "hook", "dlq");
+    request_send(run_requests(run), &(struct request){.subject = subject,
+                                                      .lane = "dlq",
+                                                      .inbox = run_name(run),
+                                                      .data = payload.data,
+                                                      .len = payload.len,
+                                                      .timeout_ms = QUERY_TIMEOUT_MS,
+                                                      .done = on_dlq,
+                                                      .ctx = all});
 }
 
 void replay_on_retry_all(void *ctx, struct command *command)
 {
+    static const struct answers_spec spec = {&hr__retried_all__descriptor, BUSY_US};
     struct retry_all *all = arena_calloc(command->arena, 1, sizeof *all);
-    Hr__ListDlq *wanted = wire_new(command->arena, &hr__list_dlq__descriptor);
 
     all->hooks = ctx;
     all->command = command;
-    wanted->has_limit = true;
-    wanted->limit = ALL_MAX;
-    ask_dlq(all->hooks, command, wanted, on_all_listed, all);
-}
-
-// --- recovery ------------------------------------------------------------------------------------
-
-struct recover {
-    struct hooks *hooks;
-    struct command *command;
-    char key[HOOK_KEY_BYTES];
-    const char *hook_id;
-    size_t waiting;
-    int64_t put_back;
-    uint64_t first; // sequence of the first record that was written; 0: none
-};
-
-struct recover_one {
-    struct recover *recover;
-    struct record_name name;
-};
-
-static void on_recovered(void *ctx, enum rc rc, Hr__Hook *hook)
-{
-    struct recover *recover = ctx;
-    Hr__Recovered *reply = wire_new(recover->command->arena, &hr__recovered__descriptor);
-
-    (void)hook;
-    if (rc != RC_OK) {
-        command_fail(recover->command, rc);
-        return;
-    }
-    reply->has_recovered = true;
-    reply->recovered = recover->put_back;
-    command_reply(recover->command, &reply->base, 0);
-}
-
-static bool note_put_back(void *ctx, Hr__Hook *hook, struct arena *arena)
-{
-    const struct recover *recover = ctx;
-
-    (void)arena;
-    if (recover->first == 0)
-        return false;
-    hook->has_requeued = true;
-    hook->requeued = recover->first;
-    return true;
-}
-
-static void finish_recover(struct recover *recover)
-{
-    if (--recover->waiting == 0)
-        registry_edit(recover->hooks->registry, recover->key, recover->command->arena,
-                      note_put_back, on_recovered, recover);
-}
-
-static void on_put_back(void *ctx, enum rc rc, uint64_t sequence)
-{
-    struct recover_one *one = ctx;
-    struct recover *recover = one->recover;
-
-    if (rc == RC_OK) {
-        recover->put_back++;
-        if (recover->first == 0 || sequence < recover->first)
-            recover->first = sequence;
-    }
-    finish_recover(recover);
-}
-
-static void on_dead_letter(void *ctx, enum rc rc, Hr__DeliveryRecord *record, uint64_t sequence)
-{
-    struct recover_one *one = ctx;
-    struct recover *recover = one->recover;
-
-    if (rc != RC_OK || !text_is(record->delivery->status, "dead_letter")) {
-        finish_recover(recover);
-        return;
-    }
-    record->delivery->status = text_of("pending");
-    record->delivery->attempts = 0;
-    record->delivery->next_retry_at = NULL;
-    record->delivery->updated_at = wire_timestamp(recover->command->arena, timestamp_now_us());
-    records_put(recover->hooks->records, &one->name, record, sequence, on_put_back, one);
-}
-
-static void on_failed_listed(void *ctx, const Hr__DlqList *list)
-{
-    struct recover *recover = ctx;
-    struct arena *arena = recover->command->arena;
-
-    recover->waiting = list->n_items + 1;
-    for (size_t i = 0; i < list->n_items; i++) {
-        struct recover_one *one = arena_calloc(arena, 1, sizeof *one);
-
-        one->recover = recover;
-        one->name = name_of(arena, recover->command->tenant, list->items[i]);
-        records_load(recover->hooks->records, &one->name, arena, on_dead_letter, one);
-    }
-    finish_recover(recover);
-}
-
-static void on_recover_hook(void *ctx, enum rc rc, Hr__Hook *hook)
-{
-    struct recover *recover = ctx;
-    struct command *command = recover->command;
-    const Hr__RecoverHook *request = (const Hr__RecoverHook *)command->request;
-    Hr__ListDlq *wanted = wire_new(command->arena, &hr__list_dlq__descriptor);
-    struct problem problem;
-
-    if (rc == RC_NOT_FOUND) {
-        hooks_refuse_unknown(command, request->hook_id);
-    } else if (rc != RC_OK) {
-        command_fail(command, rc);
-    } else if (!hook->active) {
-        (void)problem_set(&problem, command->arena, PROBLEM_ALREADY_INACTIVE,
-                          "Webhook %s is inactive", recover->hook_id);
-        command_refuse(command, &problem);
-    } else {
-        wanted->has_limit = true;
-        wanted->limit = RECOVER_MAX;
-        wanted->has_hook_id = true;
-        wanted->hook_id = request->hook_id;
-        wanted->since = request->since;
-        ask_dlq(recover->hooks, command, wanted, on_failed_listed, recover);
-    }
-}
-
-void replay_on_recover(void *ctx, struct command *command)
-{
-    const Hr__RecoverHook *request = (const Hr__RecoverHook *)command->request;
-    struct recover *recover = arena_calloc(command->arena, 1, sizeof *recover);
-
-    recover->hooks = ctx;
-    recover->command = command;
-    recover->hook_id = arena_copy(command->arena, request->hook_id.data, request->hook_id.len);
-    if (request->hook_id.len == 0) {
-        hooks_refuse_unknown(command, text_of("(none)"));
-        return;
-    }
-    registry_key(recover->key, command->tenant, recover->hook_id);
-    registry_edit(recover->hooks->registry, recover->key, command->arena, keep, on_recover_hook,
-                  recover);
+    answers_begin(all->hooks->run, command, &spec, on_retry_all, all);
 }
 
 // --- test ----------------------------------------------------------------------------------------
@@ -464,6 +386,10 @@ void replay_on_recover(void *ctx, struct command *command)
 struct test {
     struct hooks *hooks;
     struct command *command;
+    struct answer *answer;
+    char key[HOOK_KEY_BYTES];
+    struct turn turn;
+    const Hr__Hook *hook;
     const char *id; // of the delivery
     Text body;
 };
@@ -474,6 +400,7 @@ static void on_tested(void *ctx, const struct sender_result *result)
     struct arena *arena = test->command->arena;
     Hr__TestedHook *reply = wire_new(arena, &hr__tested_hook__descriptor);
 
+    turns_end(&test->hooks->turns, &test->turn);
     reply->has_hook_id = true;
     reply->hook_id = ((const Hr__HookRef *)test->command->request)->hook_id;
     reply->has_delivered = true;
@@ -483,37 +410,72 @@ static void on_tested(void *ctx, const struct sender_result *result)
     reply->has_error = result->status == 0;
     reply->error = text_of(arena_copy(arena, result->error, strlen(result->error)));
     reply->took_ms = milliseconds(arena, result->took_us);
-    command_reply(test->command, &reply->base, 0);
+    answer_reply(test->answer, &reply->base);
 }
 
-static void on_test_hook(void *ctx, enum rc rc, Hr__Hook *hook)
+static void on_test_turn(struct turn *turn)
 {
-    struct test *test = ctx;
+    struct test *test = (struct test *)((char *)turn - offsetof(struct test, turn));
     const struct attempt_request request = {
-        .hook = hook,
+        .hook = test->hook,
         .delivery_id = test->id,
         .event = "webhook.test",
         .body = test->body,
         .done = on_tested,
         .ctx = test,
     };
+    enum rc rc = attempt_start(&test->hooks->attempts, &request, test->command->arena);
 
     if (rc == RC_OK)
-        rc = attempt_start(&test->hooks->attempts, &request, test->command->arena);
-    if (rc == RC_NOT_FOUND)
-        hooks_refuse_unknown(test->command, ((const Hr__HookRef *)test->command->request)->hook_id);
-    else if (rc != RC_OK)
-        command_fail(test->command, rc);
+        return;
+    turns_end(&test->hooks->turns, turn);
+    answer_fail(test->answer, rc == RC_NOT_FOUND ? RC_INTERNAL : rc);
+}
+
+static void on_test_hook(void *ctx, enum rc rc, Hr__Hook *hook)
+{
+    struct test *test = ctx;
+    struct arena *arena = test->command->arena;
+    struct problem problem;
+
+    if (rc == RC_NOT_FOUND) {
+        hooks_unknown(&problem, arena, ((const Hr__HookRef *)test->command->request)->hook_id);
+        answer_refuse(test->answer, &problem);
+    } else if (rc != RC_OK) {
+        answer_fail(test->answer, rc);
+    } else if (turns_are_full(&test->hooks->turns, test->key)) {
+        refuse_busy(test->answer, arena);
+    } else {
+        test->hook = hook;
+        test->turn = (struct turn){.hook = test->key, .begin = on_test_turn};
+        turns_ask(&test->hooks->turns, &test->turn);
+    }
+}
+
+static void on_test(void *ctx, struct answer *answer)
+{
+    struct test *test = ctx;
+    struct arena *arena = test->command->arena;
+    char *id = arena_alloc(arena, UUID_TEXT_BYTES);
+    struct uuid uuid = uuid_new();
+    char at[TIMESTAMP_TEXT_BYTES];
+
+    test->answer = answer;
+    uuid_format(id, &uuid);
+    test->id = id;
+    timestamp_format(at, timestamp_now_us());
+    test->body = text_of(arena_printf(arena,
+                                      "{\"event\":\"webhook.test\",\"timestamp\":\"%s\","
+                                      "\"packet_id\":null,\"status\":null,\"metadata\":{}}",
+                                      at));
+    registry_edit(test->hooks->registry, test->key, arena, keep, on_test_hook, test);
 }
 
 void replay_on_test(void *ctx, struct command *command)
 {
+    static const struct answers_spec spec = {&hr__tested_hook__descriptor, BUSY_US};
     const Hr__HookRef *request = (const Hr__HookRef *)command->request;
     struct test *test = arena_calloc(command->arena, 1, sizeof *test);
-    char *id = arena_alloc(command->arena, UUID_TEXT_BYTES);
-    struct uuid uuid = uuid_new();
-    char at[TIMESTAMP_TEXT_BYTES];
-    char key[HOOK_KEY_BYTES];
 
     if (request->hook_id.len == 0) {
         hooks_refuse_unknown(command, text_of("(none)"));
@@ -521,14 +483,7 @@ void replay_on_test(void *ctx, struct command *command)
     }
     test->hooks = ctx;
     test->command = command;
-    uuid_format(id, &uuid);
-    test->id = id;
-    timestamp_format(at, timestamp_now_us());
-    test->body = text_of(arena_printf(command->arena,
-                                      "{\"event\":\"webhook.test\",\"timestamp\":\"%s\","
-                                      "\"packet_id\":null,\"status\":null,\"metadata\":{}}",
-                                      at));
-    registry_key(key, command->tenant,
+    registry_key(test->key, command->tenant,
                  arena_copy(command->arena, request->hook_id.data, request->hook_id.len));
-    registry_edit(test->hooks->registry, key, command->arena, keep, on_test_hook, test);
+    answers_begin(test->hooks->run, command, &spec, on_test, test);
 }
