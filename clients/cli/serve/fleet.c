@@ -218,8 +218,8 @@ static const char *scalable_names(struct arena *memory)
 
     for (size_t i = 0; i < FLEET_PROGRAMS; i++) {
         if (programs[i].is_scalable)
-            names = arena_printf(memory, "%s%s%s", names, *names != '\0' ? ", " : "",
-                                 programs[i].noun);
+            names =
+                arena_printf(memory, "%s%s%s", names, *names != '\0' ? ", " : "", programs[i].noun);
     }
     return names;
 }
