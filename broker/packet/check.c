@@ -75,25 +75,6 @@ static bool is_absent(ProtobufCMessage *message, const ProtobufCFieldDescriptor 
            (field->type == PROTOBUF_C_TYPE_ENUM && *(int *)place(message, field) == 0);
 }
 
-static void absent(struct checker *c, ProtobufCMessage *message,
-                   const ProtobufCFieldDescriptor *field, const struct rule *rule)
-{
-    if (rule->fallback != NULL) {
-        set_fallback(c, message, field, rule->fallback);
-        return;
-    }
-    if (field->label != PROTOBUF_C_LABEL_REPEATED && field->type == PROTOBUF_C_TYPE_ENUM)
-        *presence(message, field) = false;
-    if ((rule->flags & RULE_REQUIRED) == 0 || c->trusted)
-        return;
-    if (field->type == PROTOBUF_C_TYPE_BYTES) {
-        *presence(message, field) = true;
-        *(Text *)place(message, field) = text_of("");
-        return;
-    }
-    complain(c, "missing", "Field required");
-}
-
 // Characters, not bytes: what follows the first byte of one is 10xxxxxx.
 static int64_t characters(Text text)
 {
@@ -119,6 +100,27 @@ static void check_length(struct checker *c, Text text, const struct rule *rule)
     issue->input = json_of_text(c->arena, text);
     issue->ctx =
         text_of(arena_printf(c->arena, "{\"%s_length\":%" PRId64 "}", few ? "min" : "max", bound));
+}
+
+static void absent(struct checker *c, ProtobufCMessage *message,
+                   const ProtobufCFieldDescriptor *field, const struct rule *rule)
+{
+    if (rule->fallback != NULL) {
+        set_fallback(c, message, field, rule->fallback);
+        return;
+    }
+    if (field->label != PROTOBUF_C_LABEL_REPEATED && field->type == PROTOBUF_C_TYPE_ENUM)
+        *presence(message, field) = false;
+    if ((rule->flags & RULE_REQUIRED) == 0 || c->trusted)
+        return;
+    if (field->type == PROTOBUF_C_TYPE_BYTES) {
+        *presence(message, field) = true;
+        *(Text *)place(message, field) = text_of("");
+        if (c->issues != NULL && (rule->flags & RULE_UUID) == 0)
+            check_length(c, text_of(""), rule);
+        return;
+    }
+    complain(c, "missing", "Field required");
 }
 
 static void check_text(struct checker *c, Text *text, const struct rule *rule)

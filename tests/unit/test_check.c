@@ -48,6 +48,13 @@ Test(check, takes_an_absent_required_string_for_an_empty_one)
     cr_assert_not(claim->has_framework);
 }
 
+Test(check, finds_an_absent_required_string_too_short)
+{
+    Hr__SearchPackets *search = wire_new(memory, &hr__search_packets__descriptor);
+
+    cr_assert_not_null(strstr(check_refusal(memory, &search->base), "string_too_short"));
+}
+
 Test(check, misses_an_absent_required_message)
 {
     Hr__CreatePacket *create = wire_new(memory, &hr__create_packet__descriptor);
