@@ -99,6 +99,7 @@ static void settle(struct flight *flight, uint64_t sequence)
     flight_end(flight);
     queue_recorded(parcel, sequence);
     if (is_final) {
+        courier->config.finished(courier->config.ctx, parcel);
         queue_done(courier->config.queue, parcel);
     } else {
         parcel->attempts = attempts;

@@ -17,6 +17,7 @@ struct courier_config {
     const struct attempts *attempts;
     int64_t disable_after_us;    // a hook that has failed for so long
     bool (*may_send)(void *ctx); // asked before anything is begun; looked at again by itself
+    void (*finished)(void *ctx, const struct parcel *parcel); // before it leaves the queue
     void *ctx;
 };
 

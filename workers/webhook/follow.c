@@ -456,6 +456,24 @@ void follow_on_lost(void *ctx, unsigned partition)
     *part = (struct part){.state = NONE};
 }
 
+// --- what is finished before it was read ---------------------------------------------------------
+
+// A delivery that was found unfinished may be over before its event is read, and must not be
+// thought new then.
+void follow_on_finished(struct follower *follower, const struct parcel *parcel)
+{
+    const struct hook *hook = parcel->hook;
+    struct part *part;
+    uint64_t read;
+
+    if (hook == NULL)
+        return;
+    part = &follower->parts[hook->partition];
+    read = hook->behind ? hook->position : part->progress.read;
+    if (part->state == ACTIVE && parcel->sequence > read)
+        settled_add(&part->settled, &parcel->id, parcel->sequence);
+}
+
 // --- how far it has come -------------------------------------------------------------------------
 
 static void store_progress(struct follower *follower, unsigned partition, Hr__PartitionOwner *owner,

@@ -33,6 +33,9 @@ void follow_fill(void *follower, unsigned partition, Hr__PartitionOwner *owner,
                  struct arena *arena);
 bool follow_may_leave(void *follower, unsigned partition);
 
+// For the courier: a delivery is over.
+void follow_on_finished(struct follower *follower, const struct parcel *parcel);
+
 // For the registry.
 void follow_on_hook(void *follower, const char *key, const Hr__Hook *hook);
 

@@ -122,6 +122,14 @@ static bool may_send(void *ctx)
     return app->owners != NULL && owners_are_sure(app->owners);
 }
 
+static void on_finished(void *ctx, const struct parcel *parcel)
+{
+    struct app *app = ctx;
+
+    if (app->follower != NULL)
+        follow_on_finished(app->follower, parcel);
+}
+
 static void open_parts(struct app *app, struct run *run)
 {
     const struct queue_limits limits = {
@@ -150,6 +158,7 @@ static void open_parts(struct app *app, struct run *run)
                                  .attempts = &app->hooks.attempts,
                                  .disable_after_us = app->disable_seconds * US_PER_SECOND,
                                  .may_send = may_send,
+                                 .finished = on_finished,
                                  .ctx = app});
     app->follower = follow_open(&(struct follow_config){.run = run,
                                                         .queue = app->queue,

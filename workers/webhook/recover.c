@@ -165,22 +165,11 @@ void recovery_each(struct recovery *recovery,
 
 struct settled *recovery_take_settled(struct recovery *recovery)
 {
-    struct settled *settled = calloc(1, sizeof *settled);
+    struct settled *settled = NULL;
 
-    if (settled == NULL)
-        abort();
     for (const struct known *known = recovery->known; known != NULL; known = known->hh.next) {
-        struct done_one *one;
-
-        if (!known->last.is_final)
-            continue;
-        one = calloc(1, sizeof *one);
-        if (one == NULL)
-            abort();
-        one->id = known->id;
-        HASH_ADD(hh, settled->ids, id, sizeof one->id, one);
-        if (known->last.fields.sequence > settled->end)
-            settled->end = known->last.fields.sequence;
+        if (known->last.is_final)
+            settled_add(&settled, &known->id, known->last.fields.sequence);
     }
     return settled;
 }
@@ -201,6 +190,30 @@ void recovery_close(struct recovery *recovery)
     }
     arena_destroy(recovery->arena);
     free(recovery);
+}
+
+static void *make(size_t bytes)
+{
+    void *memory = calloc(1, bytes);
+
+    if (memory == NULL)
+        abort();
+    return memory;
+}
+
+void settled_add(struct settled **settled, const struct uuid *id, uint64_t sequence)
+{
+    struct done_one *one;
+
+    if (*settled == NULL)
+        *settled = make(sizeof **settled);
+    if (settled_has(*settled, id))
+        return;
+    one = make(sizeof *one);
+    one->id = *id;
+    HASH_ADD(hh, (*settled)->ids, id, sizeof one->id, one);
+    if (sequence > (*settled)->end)
+        (*settled)->end = sequence;
 }
 
 bool settled_has(const struct settled *settled, const struct uuid *id)

@@ -24,6 +24,9 @@ void recovery_each(struct recovery *recovery,
 // What was finished; the caller's from now on. NULL: nothing.
 struct settled *recovery_take_settled(struct recovery *recovery);
 
+// *settled is made when it is NULL. sequence: of the event.
+void settled_add(struct settled **settled, const struct uuid *id, uint64_t sequence);
+
 // settled may be NULL.
 bool settled_has(const struct settled *settled, const struct uuid *id);
 uint64_t settled_end(const struct settled *settled); // the last event it is about; 0: none
