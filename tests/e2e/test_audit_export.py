@@ -15,9 +15,10 @@ import pytest
 import seal
 from packets import PACKETS, body, claim
 from pg import Postgres
-from rail import wait_until
+from rail import Rail, wait_until
 
 EXPORT = "/api/v1/audit/export"
+csv.field_size_limit(1 << 27)  # a record may be larger than the reader expects
 BIG = 60_000  # bytes of a summary: nine of them fill a page
 
 
@@ -26,6 +27,13 @@ def rss_kb(pid):
         if line.startswith("VmRSS"):
             return int(line.split()[1])
     raise KeyError("VmRSS")
+
+
+@pytest.fixture(scope="module")
+def rail():
+    """One of its own: a log with what others have left has other pages."""
+    with Rail() as running:
+        yield running
 
 
 @pytest.fixture(scope="module")

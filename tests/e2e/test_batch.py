@@ -1,5 +1,6 @@
 """Many changes in one request: each alone, in order, and cheap."""
 
+import asyncio
 import json
 import statistics
 import time
@@ -115,7 +116,7 @@ def test_repeats_at_once_and_one_with_another_body(loop, web):
         for _ in range(10):
             key = {"Idempotency-Key": uuid.uuid4().hex}
             bodies = [{"packets": [body(name), body("same")]} for name in "aabb"]
-            answers = await gather(*(web.post(BATCH, content, key) for content in bodies))
+            answers = await asyncio.gather(*(web.post(BATCH, content, key) for content in bodies))
             done = [answer.json() for answer in answers if answer.status == 201]
             assert [answer.status for answer in answers] in ([201, 201, 422, 422], [422, 422, 201, 201])
             assert done[0] == done[1] and len(done[0]["created"]) == 2

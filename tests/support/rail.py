@@ -29,6 +29,11 @@ if PRESET == "tsan":
 SANITIZER = re.compile("(Address|Leak|Thread)Sanitizer|runtime error:")
 
 
+# Under nohup it is ignored, by every rail as well, and then none would stop on it.
+if signal.getsignal(signal.SIGHUP) == signal.SIG_IGN:
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
+
+
 def birth(pid):
     """Ticks since boot at which a process was started; None when it is gone or a zombie."""
     try:
