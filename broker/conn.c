@@ -70,11 +70,11 @@ struct conn {
     size_t discarded_count;
     size_t discarded_bytes;
     bool up;
-    bool closing;
     bool closed;   // libnats has said that it is through with the connection
     bool released; // and natsConnection_Close has returned
 
-    uv_mutex_t mutex; // guards what follows
+    uv_mutex_t mutex; // guards what follows; the loop's thread may read closing without it
+    bool closing;     // set by the loop's thread alone
     bool state_changed;
     bool state_up;
     bool lost;
@@ -348,26 +348,72 @@ static void on_check(uv_check_t *check)
 
 // --- writing -------------------------------------------------------------------------------------
 
-// libnats wants to read, or not any more. Any thread.
-static natsStatus on_read(void *adapter, bool add)
+// Asks the adapter, unless the connection is closing: then nobody may watch its socket again.
+static natsStatus ask_adapter(natsStatus (*ask)(void *adapter, bool add), void *adapter, bool add)
 {
-    if (writer != NULL && writer->closing)
-        return NATS_OK;
-    return natsLibuv_Read(adapter, add);
+    natsStatus s = NATS_OK;
+
+    if (writer == NULL)
+        return ask(adapter, add);
+    uv_mutex_lock(&writer->mutex);
+    if (!writer->closing)
+        s = ask(adapter, add);
+    uv_mutex_unlock(&writer->mutex);
+    return s;
 }
 
-// libnats wants to write (add), or has written everything. Any thread.
+// libnats wants to read, or not any more. Any thread, under the lock of libnats' connection.
+static natsStatus on_read(void *adapter, bool add)
+{
+    return ask_adapter(natsLibuv_Read, adapter, add);
+}
+
+// libnats wants to write (add), or has written everything. Likewise.
 static natsStatus on_write(void *adapter, bool add)
 {
     uv_thread_t self = uv_thread_self();
 
-    if (writer != NULL && writer->closing)
-        return NATS_OK;
-    if (writer == NULL || !uv_thread_equal(&self, &writer->thread))
-        return natsLibuv_Write(adapter, add);
-    writer->adapter = adapter;
-    writer->unsent = add;
-    return add ? NATS_OK : natsLibuv_Write(adapter, false);
+    if (writer != NULL && uv_thread_equal(&self, &writer->thread)) {
+        writer->adapter = adapter;
+        writer->unsent = add;
+        if (add)
+            return NATS_OK;
+    }
+    return ask_adapter(natsLibuv_Write, adapter, add);
+}
+
+static bool has_requests(natsLibuvEvents *adapter)
+{
+    bool found;
+
+    uv_mutex_lock(adapter->lock);
+    found = adapter->head != NULL;
+    uv_mutex_unlock(adapter->lock);
+    return found;
+}
+
+// As natsLibuv_Write, which relies on the lock of libnats' connection. We do not have that here.
+static natsStatus watch_for_room(natsLibuvEvents *adapter)
+{
+    if (has_requests(adapter))
+        return uvScheduleToEventLoop(adapter, NATS_LIBUV_WRITE, true);
+    return uvPollUpdate(adapter, NATS_LIBUV_WRITE, true);
+}
+
+// The other thread will close the socket, and libuv aborts when it is asked to watch a closed one.
+static void stop_watching(struct conn *conn)
+{
+    natsLibuvEvents *adapter = conn->adapter;
+
+    uv_mutex_lock(&conn->mutex);
+    conn->closing = true;
+    uv_mutex_unlock(&conn->mutex);
+    if (adapter == NULL)
+        return;
+    while (has_requests(adapter)) // that were made by other threads before
+        uvAsyncCb(adapter->scheduler);
+    (void)uvPollUpdate(adapter, NATS_LIBUV_WRITE, false);
+    (void)uvPollUpdate(adapter, NATS_LIBUV_READ, false);
 }
 
 static void on_prepare(uv_prepare_t *prepare)
@@ -380,7 +426,7 @@ static void on_prepare(uv_prepare_t *prepare)
     // Still unsent: the socket is full. Now it is worth waiting for it.
     if (conn->unsent) {
         conn->unsent = false;
-        if (natsLibuv_Write(conn->adapter, true) != NATS_OK)
+        if (watch_for_room(conn->adapter) != NATS_OK)
             log_warn("nats.write", "error=\"the adapter refuses to wait\"");
     }
 }
@@ -532,15 +578,8 @@ void conn_close(struct conn *conn)
         close_if_quiet(conn);
         return;
     }
-    // The other thread will close the socket, and libuv aborts when it is asked to watch a closed
-    // one: so everything is written now, and from here on the loop does not look at the socket any
-    // more.
-    natsConnection_ProcessWriteEvent(conn->nats);
-    if (conn->adapter != NULL) {
-        (void)natsLibuv_Write(conn->adapter, false);
-        (void)natsLibuv_Read(conn->adapter, false);
-    }
-    conn->closing = true;
+    natsConnection_ProcessWriteEvent(conn->nats); // everything is written now
+    stop_watching(conn);
     conn->close_work.data = conn;
     if (uv_queue_work(conn->loop, &conn->close_work, close_elsewhere, on_close_returned) != 0)
         abort();

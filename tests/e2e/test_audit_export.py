@@ -246,7 +246,6 @@ def test_readers_that_go_away_leave_nothing_behind(make_rail):
 
 def test_an_error_in_the_middle_is_visible():
     with Postgres() as server:
-        from rail import Rail
 
         with Rail(None, "--postgres-url", server.url) as rail:
             fill(rail, 200)
