@@ -7,8 +7,6 @@
 #include "broker/entry.h"
 #include "broker/subjects.h"
 
-#include <stdio.h>
-
 #define TRIES 4
 #define SERVER_ERROR 500
 
@@ -151,11 +149,8 @@ static void set_names(struct answer *answer)
         {request.data, request.len },
     };
     uint8_t digest[DIGEST_BYTES];
-    char hex[DIGEST_HEX_BYTES];
 
-    digest_of(digest, command->idempotency_key, strlen(command->idempotency_key));
-    hex_format(hex, digest, sizeof digest);
-    subject_answer(answer->subject, command->tenant, hex);
+    subject_given(answer->subject, command->tenant, GIVEN_ANSWER, command->idempotency_key);
     digest_of_pieces(digest, pieces, 2);
     answer->digest = text_copy(command->arena, digest, sizeof digest);
 }

@@ -10,8 +10,10 @@
 #include <string.h>
 
 #define TIMEOUT_MS 2000
+
+// Error codes of the server. Their texts change, the codes do not.
 #define JS_WRONG_LAST_SEQUENCE 10071
-#define JS_APPEND_IN_FLIGHT 10164
+#define JS_APPEND_IN_FLIGHT 10164 // another conditional append to the same subject, not yet decided
 #define API_BYTES (SUBJECT_BYTES + STREAM_BYTES + 32)
 
 struct waiting {
@@ -30,20 +32,23 @@ static struct waiting *waiting_create(entry_put_fn done, entry_got_fn got, void 
     return waiting;
 }
 
-// The number behind "name": in the server's answer, which is of a known shape and not outside
-// input.
+// The number behind the first "name": in the server's answer, which is of a known shape and not
+// outside input.
 static bool answer_number(const struct msg *reply, const char *name, uint64_t *value)
 {
-    char *text = strndup(msg_data(reply), msg_len(reply));
-    const char *at;
+    const char *text = msg_data(reply);
+    size_t len = msg_len(reply);
+    size_t name_len = strlen(name);
+    size_t at = 0;
 
-    if (text == NULL)
-        abort();
-    at = strstr(text, name);
-    if (at != NULL)
-        *value = strtoull(at + strlen(name), NULL, 10);
-    free(text);
-    return at != NULL;
+    while (at + name_len <= len && memcmp(text + at, name, name_len) != 0)
+        at++;
+    if (at + name_len > len)
+        return false;
+    *value = 0;
+    for (at += name_len; at < len && text[at] >= '0' && text[at] <= '9'; at++)
+        *value = *value * 10 + (uint64_t)(text[at] - '0');
+    return true;
 }
 
 enum rc entry_read_answer(const struct msg *reply, uint64_t *sequence)
@@ -126,16 +131,22 @@ void entry_get(struct requests *requests, const char *inbox, const char *stream,
     request_send(requests, &request);
 }
 
+enum rc entry_read_end(const struct msg *reply, uint64_t *last)
+{
+    if (answer_number(reply, "\"last_seq\":", last))
+        return RC_OK;
+    log_error("entry.end", "error=\"answer is not understood\"");
+    return RC_IO;
+}
+
 static void on_end(void *ctx, enum rc rc, struct msg *reply)
 {
     struct waiting waiting = *(struct waiting *)ctx;
     uint64_t last = 0;
 
     free(ctx);
-    if (rc == RC_OK && !answer_number(reply, "\"last_seq\":", &last)) {
-        log_error("entry.end", "error=\"answer is not understood\"");
-        rc = RC_IO;
-    }
+    if (rc == RC_OK)
+        rc = entry_read_end(reply, &last);
     waiting.done(waiting.ctx, rc, last);
 }
 

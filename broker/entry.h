@@ -22,8 +22,12 @@ struct entry_put {
 void entry_put(struct requests *requests, const char *inbox, const struct entry_put *put,
                entry_put_fn done, void *ctx);
 
-// What a JetStream publish was answered with.
+// What a JetStream publish was answered with: the codes of entry_put_fn.
 enum rc entry_read_answer(const struct msg *reply, uint64_t *sequence) MUST_CHECK;
+
+// The sequence of a stream's last message, out of what the server says of the stream. RC_IO: that
+// is not understood; logged.
+enum rc entry_read_end(const struct msg *reply, uint64_t *last) MUST_CHECK;
 
 // Loop thread, exactly once. reply: borrowed; NULL unless rc is RC_OK. RC_NOT_FOUND: there is no
 // such message, or it says that the key is gone.

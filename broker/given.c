@@ -1,12 +1,9 @@
 #include "broker/given.h"
 
-#include "broker/base/digest.h"
 #include "broker/base/id.h"
 #include "broker/base/log.h"
 #include "broker/entry.h"
 #include "broker/subjects.h"
-
-#include <stdio.h>
 
 struct load {
     struct command *command;
@@ -14,16 +11,6 @@ struct load {
     given_loaded_fn done;
     void *ctx;
 };
-
-static void subject_of(char subject[SUBJECT_BYTES], const struct command *command)
-{
-    uint8_t digest[DIGEST_BYTES];
-    char hex[DIGEST_HEX_BYTES];
-
-    digest_of(digest, command->idempotency_key, strlen(command->idempotency_key));
-    hex_format(hex, digest, sizeof digest);
-    (void)snprintf(subject, SUBJECT_BYTES, "hr.v1.given.%s.%s", command->tenant, hex);
-}
 
 static enum rc read_note(struct given *given, const struct load *load, struct msg *reply)
 {
@@ -65,7 +52,7 @@ void given_load(struct store *store, struct command *command, Text digest, given
     char subject[SUBJECT_BYTES];
 
     *load = (struct load){command, digest, done, ctx};
-    subject_of(subject, command);
+    subject_given(subject, command->tenant, GIVEN_CHOICE, command->idempotency_key);
     entry_get(store_requests(store), store_inbox(store), STREAM_GIVEN, subject, on_got, load);
 }
 
@@ -84,7 +71,7 @@ void given_note(struct store *store, struct command *command, Text digest,
     note->has_request_digest = true;
     note->request_digest = digest;
     bytes = wire_pack(command->arena, &note->base);
-    subject_of(subject, command);
+    subject_given(subject, command->tenant, GIVEN_CHOICE, command->idempotency_key);
     entry_put(store_requests(store), store_inbox(store),
               &(struct entry_put){subject, given->note, bytes.data, bytes.len}, done, ctx);
 }

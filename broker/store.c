@@ -5,6 +5,7 @@
 #include "broker/store.h"
 
 #include "broker/base/log.h"
+#include "broker/entry.h"
 #include "broker/packet/check.h"
 #include "broker/subjects.h"
 
@@ -14,10 +15,6 @@
 
 #define LOAD_TIMEOUT_MS 1500
 #define APPEND_TIMEOUT_MS 1500
-
-// Error codes of the server. Their texts change, the codes do not.
-#define JS_WRONG_LAST_SEQUENCE 10071
-#define JS_APPEND_IN_FLIGHT 10164 // another conditional append to the same subject, not yet decided
 
 struct store {
     struct requests *requests;
@@ -164,39 +161,6 @@ void store_load_at(struct store *store, const char *tenant, const char *packet_i
     get(store, subject, body, load);
 }
 
-// The number behind "name": in the server's flat answer. It is a handful of bytes of a known shape
-// from the server itself, not outside input.
-static bool answer_number(const struct msg *reply, const char *name, uint64_t *value)
-{
-    char text[512];
-    size_t len = msg_len(reply) < sizeof text - 1 ? msg_len(reply) : sizeof text - 1;
-    const char *at;
-
-    memcpy(text, msg_data(reply), len);
-    text[len] = '\0';
-    at = strstr(text, name);
-    if (at == NULL)
-        return false;
-    *value = strtoull(at + strlen(name), NULL, 10);
-    return true;
-}
-
-static enum rc read_answer(const struct msg *reply, uint64_t *sequence)
-{
-    uint64_t code;
-
-    if (answer_number(reply, "\"err_code\":", &code)) {
-        if (code == JS_WRONG_LAST_SEQUENCE || code == JS_APPEND_IN_FLIGHT)
-            return RC_CONFLICT;
-        log_error("store.append", "err_code=%" PRIu64, code);
-        return RC_IO;
-    }
-    if (answer_number(reply, "\"seq\":", sequence) && *sequence > 0)
-        return RC_OK;
-    log_error("store.append", "error=\"answer is not understood\"");
-    return RC_IO;
-}
-
 static void on_appended(void *ctx, enum rc rc, struct msg *reply)
 {
     struct waiting append = *(struct waiting *)ctx;
@@ -204,7 +168,7 @@ static void on_appended(void *ctx, enum rc rc, struct msg *reply)
 
     free(ctx);
     if (rc == RC_OK)
-        rc = read_answer(reply, &sequence);
+        rc = entry_read_answer(reply, &sequence);
     append.done(append.ctx, rc, sequence);
 }
 
@@ -246,21 +210,8 @@ static void on_end(void *ctx, enum rc rc, struct msg *reply)
     uint64_t last = 0;
 
     free(ctx);
-    if (rc == RC_OK) {
-        char *answer = strndup(msg_data(reply), msg_len(reply));
-        const char *at;
-
-        if (answer == NULL)
-            abort();
-        at = strstr(answer, "\"last_seq\":");
-        if (at != NULL)
-            last = strtoull(at + strlen("\"last_seq\":"), NULL, 10);
-        else
-            rc = RC_IO;
-        free(answer);
-    }
-    if (rc == RC_IO)
-        log_error("store.end", "error=\"answer is not understood\"");
+    if (rc == RC_OK)
+        rc = entry_read_end(reply, &last);
     end.done(end.ctx, rc, last);
 }
 

@@ -1,6 +1,7 @@
 // Building and taking apart subjects.
 #include "broker/subjects.h"
 
+#include "broker/base/digest.h"
 #include "broker/base/id.h"
 
 #include <assert.h>
@@ -85,10 +86,16 @@ void subject_audit_head(char subject[SUBJECT_BYTES], const char *tenant)
     assert(len > 0 && len < SUBJECT_BYTES);
 }
 
-void subject_answer(char subject[SUBJECT_BYTES], const char *tenant, const char *digest)
+void subject_given(char subject[SUBJECT_BYTES], const char *tenant, const char *kind,
+                   const char *idempotency_key)
 {
-    int len = snprintf(subject, SUBJECT_BYTES, "hr.v1.given.%s.answer-%s", tenant, digest);
+    uint8_t digest[DIGEST_BYTES];
+    char hex[DIGEST_HEX_BYTES];
+    int len;
 
+    digest_of(digest, idempotency_key, strlen(idempotency_key));
+    hex_format(hex, digest, sizeof digest);
+    len = snprintf(subject, SUBJECT_BYTES, "hr.v1.given.%s.%s%s", tenant, kind, hex);
     assert(len > 0 && len < SUBJECT_BYTES);
 }
 

@@ -111,8 +111,12 @@ void subject_inbox(char subject[SUBJECT_BYTES], const char *tenant, const char *
 // tenant: a safe token.
 void subject_audit_head(char subject[SUBJECT_BYTES], const char *tenant);
 
-// What commands under an Idempotency-Key, of which this is the digest in hex, were answered with.
-void subject_answer(char subject[SUBJECT_BYTES], const char *tenant, const char *digest);
+// What is remembered of the commands under an Idempotency-Key: GIVEN_CHOICE is what one of them
+// chose, GIVEN_ANSWER how one was answered. tenant: a safe token.
+#define GIVEN_CHOICE ""
+#define GIVEN_ANSWER "answer-"
+void subject_given(char subject[SUBJECT_BYTES], const char *tenant, const char *kind,
+                   const char *idempotency_key);
 
 // tenant: a safe token; schema_id: a UUID in lower case.
 void subject_schema(char subject[SUBJECT_BYTES], const char *tenant, const char *schema_id);
