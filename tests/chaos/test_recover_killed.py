@@ -45,7 +45,7 @@ def test_nothing_that_was_put_back_is_left_behind(make_rail):
     rail = make_rail(None, "--scale", f"webhook={COPIES}", env=ENV).start()
     with (Receiver() as receiver, ThreadPoolExecutor(1) as pool,
           httpx.Client(base_url=rail.url, headers=rail.headers, timeout=15) as client):
-        hook = make_hook(client, receiver.url, ["packet.created"])
+        hook = make_hook(client, receiver.url, ["packet.created"])["id"]
         for number in range(1, ROUNDS + 1):
             receiver.behave = lambda request: 500
             create_many(client, LETTERS)

@@ -7,18 +7,27 @@ loop         runs coroutines, for as long as the module lasts
 web          HTTP with the admin's key
 agent        NATS as the agent
 admin        NATS as the admin
+
+For webhooks, in files with SETTINGS:
+hooked       a rail with them, one for the file
+client       HTTP with its admin's key; PATIENCE of the file, 30 s if it has none
+receiver     an endpoint
+hook_of      makes webhooks that are gone when the test is over
 """
 
 import asyncio
 import pathlib
 import sys
 
+import httpx
 import pytest
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "support"))
 
 from agent import Admin, Agent  # noqa: E402
+from hooks import HOOKS, make_hook  # noqa: E402
 from rail import Rail  # noqa: E402
+from receiver import Receiver  # noqa: E402
 from web import Web  # noqa: E402
 
 
@@ -74,3 +83,35 @@ def admin(rail, loop):
     loop.run(made.__aenter__())
     yield made
     loop.run(made.__aexit__())
+
+
+@pytest.fixture(scope="module")
+def hooked(request):
+    with Rail(env=request.module.SETTINGS) as running:
+        yield running
+
+
+@pytest.fixture
+def client(request, hooked):
+    patience = getattr(request.module, "PATIENCE", 30)
+    with httpx.Client(base_url=hooked.url, headers=hooked.headers, timeout=patience) as it:
+        yield it
+
+
+@pytest.fixture
+def receiver():
+    with Receiver() as it:
+        yield it
+
+
+@pytest.fixture
+def hook_of(client):
+    made = []
+
+    def make(url, *args, **parts):
+        made.append(make_hook(client, url, *args, **parts))
+        return made[-1]
+
+    yield make
+    for hook in made:
+        client.delete(f"{HOOKS}/{hook['id']}")

@@ -14,59 +14,20 @@ import uuid
 import httpx
 import pytest
 from agent import Admin
+from hooks import HOOKS, SECRET, make_hook
 from packets import PACKETS, body, claim
 from rail import BIN, Rail, wait_until
-from receiver import Answer, Receiver
+from receiver import Answer
 from standardwebhooks.webhooks import Webhook, WebhookVerificationError
 from tenants import Tenants
 
-HOOKS = "/api/v1/hooks"
-SECRET = "a secret of some length"
 WHSEC = "whsec_" + base64.b64encode(b"0123456789abcdef01234567").decode()
 STEPS = [0.05, 0.1, 0.15, 0.2, 0.25, 0.3]  # as many as by default
-FAST = {
+SETTINGS = {
     "HR_ALLOWED_WEBHOOK_HOSTS": "127.0.0.1",
     "HR_WEBHOOK_RETRY_SECONDS": ",".join(map(str, STEPS)),
     "HR_WEBHOOK_TIMEOUT_MS": "1500",
 }
-
-
-@pytest.fixture(scope="module")
-def hooked():
-    with Rail(env=FAST) as running:
-        yield running
-
-
-@pytest.fixture
-def client(hooked):
-    with httpx.Client(base_url=hooked.url, headers=hooked.headers, timeout=30) as it:
-        yield it
-
-
-@pytest.fixture
-def receiver():
-    with Receiver() as it:
-        yield it
-
-
-def make_hook(client, url, events=("*",), secret=SECRET, **parts):
-    answer = client.post(HOOKS, json={"url": url, "events": list(events), "secret": secret, **parts})
-    assert answer.status_code == 201, answer.text
-    return answer.json()
-
-
-@pytest.fixture
-def hook_of(client):
-    """Makes hooks that are gone when the test is over, so that tests leave each other alone."""
-    made = []
-
-    def make(url, *args, **parts):
-        made.append(make_hook(client, url, *args, **parts))
-        return made[-1]
-
-    yield make
-    for hook in made:
-        client.delete(f"{HOOKS}/{hook['id']}")
 
 
 def create(client, summary="do it", **parts):
@@ -497,7 +458,7 @@ def test_secrets_are_stored_sealed(hooked, client, hook_of, receiver):
 
 
 def test_a_schedule_survives_a_kill(make_rail, receiver):
-    rail = make_rail(env={**FAST, "HR_WEBHOOK_RETRY_SECONDS": "4"}).start()
+    rail = make_rail(env={**SETTINGS, "HR_WEBHOOK_RETRY_SECONDS": "4"}).start()
     with httpx.Client(base_url=rail.url, headers=rail.headers, timeout=30) as client:
         receiver.behave = lambda request: 500
         hook = make_hook(client, receiver.url, ["packet.created"])
@@ -520,7 +481,7 @@ def test_a_schedule_survives_a_kill(make_rail, receiver):
 
 
 def test_two_workers_share_the_work_and_one_alone_goes_on(make_rail, receiver):
-    rail = make_rail(None, "--scale", "webhook=2", env=FAST).start()
+    rail = make_rail(None, "--scale", "webhook=2", env=SETTINGS).start()
     with httpx.Client(base_url=rail.url, headers=rail.headers, timeout=30) as client:
         hooks = [make_hook(client, f"{receiver.url}{i}", ["packet.created"]) for i in range(12)]
         create(client)
@@ -534,7 +495,7 @@ def test_two_workers_share_the_work_and_one_alone_goes_on(make_rail, receiver):
 
 def test_a_worker_that_slept_sends_nothing_that_others_have_sent(make_rail, receiver):
     rail = make_rail(None, "--scale", "webhook=2",
-                     env={**FAST, "HR_WEBHOOK_RETRY_SECONDS": "4"}).start()
+                     env={**SETTINGS, "HR_WEBHOOK_RETRY_SECONDS": "4"}).start()
     with httpx.Client(base_url=rail.url, headers=rail.headers, timeout=30) as client:
         receiver.behave = lambda request: 500
         hooks = [make_hook(client, f"{receiver.url}{i}", ["packet.created"]) for i in range(12)]
@@ -554,7 +515,7 @@ def test_a_worker_that_slept_sends_nothing_that_others_have_sent(make_rail, rece
 
 
 def test_webhooks_go_on_without_postgres(make_rail, receiver):
-    rail = make_rail(env=FAST).start()
+    rail = make_rail(env=SETTINGS).start()
     with httpx.Client(base_url=rail.url, headers=rail.headers, timeout=30) as client:
         make_hook(client, receiver.url, ["packet.created"])
         os.kill(rail.pids["postgres"], signal.SIGSTOP)

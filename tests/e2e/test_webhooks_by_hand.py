@@ -3,11 +3,9 @@
 import uuid
 from concurrent.futures import ThreadPoolExecutor
 
-import httpx
-import pytest
-from hooks import HOOKS, await_count, create_many, make_hook
-from rail import Rail, wait_until
-from receiver import Answer, Receiver
+from hooks import HOOKS, await_count, create_many
+from rail import wait_until
+from receiver import Answer
 
 SETTINGS = {
     "HR_ALLOWED_WEBHOOK_HOSTS": "127.0.0.1",
@@ -16,37 +14,7 @@ SETTINGS = {
 }
 AT_ONCE = 8  # of one hook, and of one list
 DELAY = 0.5  # seconds that the endpoint takes
-
-
-@pytest.fixture(scope="module")
-def hooked():
-    with Rail(env=SETTINGS) as running:
-        yield running
-
-
-@pytest.fixture
-def client(hooked):
-    with httpx.Client(base_url=hooked.url, headers=hooked.headers, timeout=70) as it:
-        yield it
-
-
-@pytest.fixture
-def receiver():
-    with Receiver() as it:
-        yield it
-
-
-@pytest.fixture
-def hook_of(client, receiver):
-    made = []
-
-    def make(*args, **parts):
-        made.append(make_hook(client, receiver.url, *args, **parts))
-        return made[-1]
-
-    yield make
-    for hook in made:
-        client.delete(f"{HOOKS}/{hook}")
+PATIENCE = 70
 
 
 def most_at_once(requests):
@@ -62,7 +30,7 @@ def dead_letters(client, receiver, hook, count):
 
 
 def test_tests_wait_for_each_other_and_too_many_are_refused(client, receiver, hook_of):
-    hook = hook_of([])
+    hook = hook_of(receiver.url, [])["id"]
     receiver.behave = lambda request: Answer(delay=DELAY)
     with ThreadPoolExecutor(60) as pool:
         answers = list(pool.map(lambda _: client.post(f"{HOOKS}/{hook}/test"), range(60)))
@@ -77,7 +45,7 @@ def test_tests_wait_for_each_other_and_too_many_are_refused(client, receiver, ho
 
 
 def test_a_retry_of_all_is_of_some_at_a_time(client, receiver, hook_of):
-    hook = hook_of(["packet.created"])
+    hook = hook_of(receiver.url, ["packet.created"])["id"]
     dead_letters(client, receiver, hook, 30)
     before = len(receiver.requests)
     receiver.behave = lambda request: Answer(delay=DELAY)
@@ -91,7 +59,7 @@ def key():
 
 
 def test_a_repeated_test_is_sent_once(client, receiver, hook_of):
-    hook, other = hook_of([]), hook_of([])
+    hook, other = hook_of(receiver.url, [])["id"], hook_of(receiver.url, [])["id"]
     same = key()
     first = client.post(f"{HOOKS}/{hook}/test", headers=same)
     receiver.behave = lambda request: 500
@@ -103,7 +71,7 @@ def test_a_repeated_test_is_sent_once(client, receiver, hook_of):
 
 
 def test_a_repeat_while_the_first_is_under_way_is_told_so(client, receiver, hook_of):
-    hook = hook_of([])
+    hook = hook_of(receiver.url, [])["id"]
     same = key()
     receiver.behave = lambda request: Answer(delay=DELAY)
     with ThreadPoolExecutor(1) as pool:
@@ -118,7 +86,7 @@ def test_a_repeat_while_the_first_is_under_way_is_told_so(client, receiver, hook
 
 
 def test_a_repeated_replay_is_sent_once_whatever_came_of_it(client, receiver, hook_of):
-    hook = hook_of(["packet.created"])
+    hook = hook_of(receiver.url, ["packet.created"])["id"]
     dead_letters(client, receiver, hook, 1)
     path = f"{HOOKS}/dlq/{receiver.requests[0].id}/replay"
     before = len(receiver.requests)
@@ -137,7 +105,7 @@ def test_a_repeated_replay_is_sent_once_whatever_came_of_it(client, receiver, ho
 
 
 def test_a_repeated_retry_of_all_gives_the_same_answer(client, receiver, hook_of):
-    hook = hook_of(["packet.created"])
+    hook = hook_of(receiver.url, ["packet.created"])["id"]
     dead_letters(client, receiver, hook, 3)
     receiver.behave = lambda request: 200
     same = key()

@@ -5,9 +5,9 @@ import json
 
 import pytest
 from agent import JSON, Agent, webhook_pb2
+from hooks import SECRET
 from listen import Listener
 from packets import PACKETS, body
-from rail import Rail
 from receiver import Receiver
 from web import Web
 
@@ -16,13 +16,6 @@ SETTINGS = {
     "HR_WEBHOOK_RETRY_SECONDS": "0.3,0.3,0.3,0.3,0.3,0.3,0.3,0.3,0.3,0.3,0.3,0.3",
     "HR_WEBHOOK_DISABLE_SECONDS": "2",
 }
-SECRET = "a secret of some length"
-
-
-@pytest.fixture(scope="module")
-def hooked():
-    with Rail(env=SETTINGS) as running:
-        yield running
 
 
 async def until(condition, seconds=10):

@@ -26,7 +26,7 @@ def test_what_is_older_than_a_month_is_taken_out(make_rail):
     with (Receiver(lambda request: 500) as receiver,
           httpx.Client(base_url=rail.url, headers=rail.headers, timeout=30) as client,
           postgres(rail) as database):
-        hook = make_hook(client, receiver.url, ["packet.created"])
+        hook = make_hook(client, receiver.url, ["packet.created"])["id"]
         create_many(client, 3)
         await_count(client, hook, "dead_letter", 3)
         database.execute(AGE, (OLD, OLD))

@@ -5,10 +5,8 @@ import json
 from concurrent.futures import ThreadPoolExecutor
 
 import httpx
-import pytest
 from hooks import HOOKS, await_count, count, create_many, live, make_hook, recover
-from rail import Rail, wait_until
-from receiver import Receiver
+from rail import wait_until
 
 SETTINGS = {
     "HR_ALLOWED_WEBHOOK_HOSTS": "127.0.0.1",
@@ -17,43 +15,13 @@ SETTINGS = {
     "HR_WEBHOOK_CONCURRENCY": "256",
 }
 MANY = 2500  # more than a page of any list
+PATIENCE = 70
 LIFE = ["packet.created", "packet.claimed", "packet.in_progress", "packet.completed"]
-
-
-@pytest.fixture(scope="module")
-def hooked():
-    with Rail(env=SETTINGS) as running:
-        yield running
-
-
-@pytest.fixture
-def client(hooked):
-    with httpx.Client(base_url=hooked.url, headers=hooked.headers, timeout=70) as it:
-        yield it
-
-
-@pytest.fixture
-def receiver():
-    with Receiver() as it:
-        yield it
-
-
-@pytest.fixture
-def hook_of(client, receiver):
-    made = []
-
-    def make(*args, **parts):
-        made.append(make_hook(client, receiver.url, *args, **parts))
-        return made[-1]
-
-    yield make
-    for hook in made:
-        client.delete(f"{HOOKS}/{hook}")
 
 
 def test_events_of_a_packet_come_back_oldest_first(client, receiver, hook_of):
     receiver.behave = lambda request: 500
-    hook = hook_of()
+    hook = hook_of(receiver.url)["id"]
     packets = create_many(client, 5)
     for packet in packets:
         live(client, packet)
@@ -74,7 +42,7 @@ def test_events_of_a_packet_come_back_oldest_first(client, receiver, hook_of):
 
 def test_one_recovery_is_of_all(client, receiver, hook_of):
     receiver.behave = lambda request: 500
-    hook = hook_of(["packet.created"])
+    hook = hook_of(receiver.url, ["packet.created"])["id"]
     create_many(client, MANY)
     await_count(client, hook, "dead_letter", MANY, 60)
     receiver.behave = lambda request: 200
@@ -85,7 +53,7 @@ def test_one_recovery_is_of_all(client, receiver, hook_of):
 
 def test_recoveries_on_top_of_each_other_leave_nothing_behind(client, receiver, hook_of):
     receiver.behave = lambda request: 500
-    hook = hook_of(["packet.created"])
+    hook = hook_of(receiver.url, ["packet.created"])["id"]
     create_many(client, MANY)
     await_count(client, hook, "dead_letter", MANY, 60)
     receiver.behave = lambda request: 200
@@ -101,7 +69,7 @@ def test_what_the_queue_has_no_room_for_follows(make_rail, receiver):
     rail = make_rail(env={**SETTINGS, "HR_WEBHOOK_UNFINISHED_PER_HOOK": "64"}).start()
     with httpx.Client(base_url=rail.url, headers=rail.headers, timeout=70) as client:
         receiver.behave = lambda request: 500
-        hook = make_hook(client, receiver.url, ["packet.created"])
+        hook = make_hook(client, receiver.url, ["packet.created"])["id"]
         create_many(client, 500)
         await_count(client, hook, "dead_letter", 500, 60)
         receiver.behave = lambda request: 200
@@ -111,7 +79,7 @@ def test_what_the_queue_has_no_room_for_follows(make_rail, receiver):
 
 def test_a_repeated_recovery_gives_the_same_answer(client, receiver, hook_of):
     receiver.behave = lambda request: 500
-    hook = hook_of(["packet.created"])
+    hook = hook_of(receiver.url, ["packet.created"])["id"]
     create_many(client, 3)
     await_count(client, hook, "dead_letter", 3)
     receiver.behave = lambda request: 200

@@ -4,11 +4,9 @@ import base64
 import hashlib
 import hmac
 
-import httpx
 import pytest
-from hooks import HOOKS, make_hook
-from rail import Rail, wait_until
-from receiver import Receiver
+from hooks import HOOKS
+from rail import wait_until
 from standardwebhooks.webhooks import Webhook, WebhookVerificationError
 
 SETTINGS = {"HR_ALLOWED_WEBHOOK_HOSTS": "127.0.0.1", "HR_WEBHOOK_ROTATION_SECONDS": "3"}
@@ -19,29 +17,9 @@ def secret(number):
     return "whsec_" + base64.b64encode(f"{number:024d}".encode()).decode()
 
 
-@pytest.fixture(scope="module")
-def hooked():
-    with Rail(env=SETTINGS) as running:
-        yield running
-
-
 @pytest.fixture
-def client(hooked):
-    with httpx.Client(base_url=hooked.url, headers=hooked.headers, timeout=30) as it:
-        yield it
-
-
-@pytest.fixture
-def receiver():
-    with Receiver() as it:
-        yield it
-
-
-@pytest.fixture
-def hook(client, receiver):
-    made = make_hook(client, receiver.url, [], secret=secret(0))
-    yield made
-    client.delete(f"{HOOKS}/{made}")
+def hook(receiver, hook_of):
+    return hook_of(receiver.url, [], secret=secret(0))["id"]
 
 
 def rotate(client, hook, number):

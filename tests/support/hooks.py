@@ -12,7 +12,7 @@ BATCH = 50  # packets that one request may create
 def make_hook(client, url, events=("*",), secret=SECRET, **parts):
     answer = client.post(HOOKS, json={"url": url, "events": list(events), "secret": secret, **parts})
     assert answer.status_code == 201, answer.text
-    return answer.json()["id"]
+    return answer.json()
 
 
 def create_many(client, count):
