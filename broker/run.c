@@ -21,6 +21,7 @@
 #define TOPOLOGY_WAIT_MS 20000
 #define DRAIN_MS 3000
 #define DRAIN_TICK_MS 20
+#define HEALTH_CONNECTIONS_MAX 64
 #define HEALTH_BODY_MAX 1024
 
 struct settings {
@@ -140,21 +141,14 @@ static void on_health(void *ctx, struct web_request *request)
     }
 }
 
-static void on_health_too_large(void *ctx, struct web_request *request, uint64_t len)
-{
-    (void)ctx;
-    (void)len;
-    respond_text(request, 413, "text/plain", "too large\n", 10);
-}
-
 static enum rc open_health(struct run *run)
 {
     if (run->settings.health_listen[0] == '\0')
         return RC_OK;
     run->health_config = (struct web_config){.listen = run->settings.health_listen,
                                              .body_max = HEALTH_BODY_MAX,
+                                             .connections_max = HEALTH_CONNECTIONS_MAX,
                                              .on_request = on_health,
-                                             .on_too_large = on_health_too_large,
                                              .ctx = run};
     return web_open(&run->health, &run->loop, &run->health_config);
 }

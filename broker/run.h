@@ -9,7 +9,7 @@
 #include "broker/base/cfg.h"
 #include "broker/request.h"
 #include "broker/store.h"
-#include "broker/web.h"
+#include "broker/web/web.h"
 
 struct run;
 

@@ -24,8 +24,12 @@ struct gateway {
     const char *bootstrap_key; // never logged; "" for none
     const char *bootstrap_tenant;
     int64_t body_max_bytes;
-    const char *environment; // a word for people
-    int64_t ping_seconds;    // between two pings to a listener
+    const char *environment;  // a word for people
+    const char *cors_origins; // separated by commas; "*": all; "": none
+    int64_t connections_max;
+    int64_t per_address_max;
+    const char *trusted_proxies;
+    int64_t ping_seconds; // between two pings to a listener
 
     // State.
     struct run *run;
@@ -60,6 +64,7 @@ struct exchange {
     struct caller caller;      // of a route that needs one
     const char *about;         // tenant that commands are about, if not the caller's; NULL: it is
     const char *packet_id;     // from the path, of a packet: normalised; NULL: the route has none
+    const char *ignored_parameters; // names of query parameters that mean nothing; NULL: none
     int64_t start_ns;
     int64_t patience_ms; // how much longer than usual its command may take; 0 unless a handler says
 };

@@ -1,6 +1,7 @@
 // Webhooks over HTTP.
 #include "gateway/hooks.h"
 
+#include "broker/base/id.h"
 #include "gateway/backend.h"
 #include "gateway/http.h"
 #include "gateway/routes.h"
@@ -100,7 +101,17 @@ void hooks_delivery(struct exchange *exchange)
     ProtobufCMessage *request = wire_new(exchange->arena, &hr__get_delivery__descriptor);
     const char *path = web_path(exchange->request);
 
-    set_id(request, "delivery_id", strrchr(path, '/') + 1); // which the route has matched
+    const char *id = strrchr(path, '/') + 1; // which the route has matched
+    struct uuid uuid;
+    struct problem problem;
+
+    if (uuid_parse(id, strlen(id), &uuid) != NULL) {
+        (void)problem_set(&problem, exchange->arena, PROBLEM_NOT_FOUND, "Delivery %.64s not found",
+                          id);
+        http_refuse(exchange, &problem);
+        return;
+    }
+    set_id(request, "delivery_id", id);
     change(exchange, "delivery", request, exchange->route->reply);
 }
 

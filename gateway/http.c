@@ -1,8 +1,7 @@
-// One HTTP request from arrival to answer.
+// What the handlers read of an exchange, and how they answer it.
 #include "gateway/http.h"
 
 #include "broker/base/digest.h"
-#include "broker/base/id.h"
 #include "broker/base/log.h"
 #include "broker/base/timestamp.h"
 #include "broker/metrics.h"
@@ -12,14 +11,16 @@
 #include "broker/packet/query_read.h"
 #include "broker/packet/rules.h"
 #include "broker/subjects.h"
+#include "gateway/cors.h"
+#include "gateway/parameters.h"
 #include "gateway/routes.h"
 #include "gateway/traffic.h"
 
 #include <inttypes.h>
 #include <stdio.h>
 
-#define HEADERS_MAX 10
-#define REQUEST_ID_MAX 128
+#define OWN_HEADERS 8 // that every answer may get: at most so many
+#define LABEL_MAX 128
 
 static struct metric *requests_total;
 static struct metric *request_seconds;
@@ -39,16 +40,36 @@ void http_init(void)
 
 // --- answers -------------------------------------------------------------------------------------
 
+// A route's path as a label: what stands in braces is ":id", because braces end the list of labels
+// for simple readers of the metrics.
+static void put_label(char label[LABEL_MAX], const char *path)
+{
+    size_t len = 0;
+
+    while (*path != '\0' && len < LABEL_MAX - 4) {
+        if (*path != '{') {
+            label[len++] = *path++;
+            continue;
+        }
+        memcpy(label + len, ":id", 3);
+        len += 3;
+        path = strchr(path, '}') + 1;
+    }
+    label[len] = '\0';
+}
+
 static void count(const struct exchange *exchange, unsigned status)
 {
-    const char *path = exchange->route != NULL ? exchange->route->path : "unmatched";
+    const char *pattern = exchange->route != NULL ? exchange->route->path : "unmatched";
     // A method of the client's own invention must not become a series.
     const char *method = exchange->route != NULL ? exchange->route->method : "any";
     double seconds = (double)(clock_now_ns() - exchange->start_ns) / 1e9;
-    char labels[160];
+    char path[LABEL_MAX];
+    char labels[LABEL_MAX + 32];
 
-    if (strcmp(path, "/metrics") == 0)
+    if (strcmp(pattern, "/metrics") == 0)
         return;
+    put_label(path, pattern);
     (void)snprintf(labels, sizeof labels, "%s\x1f%s\x1f%u", method, path, status);
     metric_add(requests_total, labels, 1);
     (void)snprintf(labels, sizeof labels, "%s\x1f%s", method, path);
@@ -57,49 +78,57 @@ static void count(const struct exchange *exchange, unsigned status)
         traffic_note(exchange->gateway->traffic, exchange->caller.tenant, clock_now_ns());
 }
 
-// What every answer begins with; all has room for HEADERS_MAX. Returns how many there are.
-static size_t begin_answer(const struct exchange *exchange, unsigned status, struct header *all,
-                           const char *type, const struct header *headers, size_t header_count)
-{
-    size_t total = 0;
+struct all_headers {
+    struct header *items;
+    size_t count;
+};
 
-    all[total++] = (struct header){"X-Request-Id", exchange->id};
+// What every answer begins with, in the exchange's arena.
+static struct all_headers begin_answer(const struct exchange *exchange, unsigned status,
+                                       const char *type, const struct header *headers,
+                                       size_t header_count)
+{
+    struct all_headers all = {
+        .items = arena_alloc(exchange->arena, (OWN_HEADERS + header_count) * sizeof *all.items)};
+
+    all.items[all.count++] = (struct header){"X-Request-Id", exchange->id};
     if (type != NULL)
-        all[total++] = (struct header){"Content-Type", type};
-    for (size_t i = 0; i < header_count && total < HEADERS_MAX; i++)
-        all[total++] = headers[i];
+        all.items[all.count++] = (struct header){"Content-Type", type};
+    if (exchange->ignored_parameters != NULL)
+        all.items[all.count++] =
+            (struct header){"X-HR-Ignored-Params", exchange->ignored_parameters};
+    all.count += cors_headers(exchange, &all.items[all.count]);
+    for (size_t i = 0; i < header_count; i++)
+        all.items[all.count++] = headers[i];
     count(exchange, status);
     log_debug("http.request", "id=\"%s\" method=%s path=\"%s\" status=%u us=%" PRId64, exchange->id,
               web_method(exchange->request),
               exchange->route != NULL ? exchange->route->path : "unmatched", status,
               (clock_now_ns() - exchange->start_ns) / 1000);
-    return total;
+    return all;
 }
 
 void http_respond(struct exchange *exchange, unsigned status, const char *type,
                   const struct header *headers, size_t header_count, const void *body, size_t len)
 {
-    struct header all[HEADERS_MAX];
-    size_t total = begin_answer(exchange, status, all, type, headers, header_count);
+    struct all_headers all = begin_answer(exchange, status, type, headers, header_count);
 
-    web_respond(exchange->request, status, all, total, body, len);
+    web_respond(exchange->request, status, all.items, all.count, body, len);
 }
 
 void http_respond_stream(struct exchange *exchange, const char *type, const struct header *headers,
                          size_t header_count, const struct web_stream *stream)
 {
-    struct header all[HEADERS_MAX];
-    size_t total = begin_answer(exchange, 200, all, type, headers, header_count);
+    struct all_headers all = begin_answer(exchange, 200, type, headers, header_count);
 
-    web_respond_stream(exchange->request, 200, all, total, stream);
+    web_respond_stream(exchange->request, 200, all.items, all.count, stream);
 }
 
 void http_upgrade(struct exchange *exchange, const struct websocket_config *config)
 {
-    struct header all[HEADERS_MAX];
-    size_t total = begin_answer(exchange, 101, all, NULL, NULL, 0);
+    struct all_headers all = begin_answer(exchange, 101, NULL, NULL, 0);
 
-    websocket_accept(exchange->request, all, total, config);
+    websocket_accept(exchange->request, all.items, all.count, config);
 }
 
 void http_refuse(struct exchange *exchange, const struct problem *problem)
@@ -182,9 +211,13 @@ ProtobufCMessage *http_body(struct exchange *exchange)
     return message;
 }
 
-static const char *query_value(const void *request, const char *name)
+static bool query_value(const void *request, const char *name, Text *value)
 {
-    return web_query(request, name);
+    const struct web_parameter *parameter = web_parameter(request, name);
+
+    if (parameter != NULL)
+        *value = (Text){parameter->value_len, (uint8_t *)(uintptr_t)parameter->value};
+    return parameter != NULL;
 }
 
 ProtobufCMessage *http_query(struct exchange *exchange)
@@ -195,132 +228,10 @@ ProtobufCMessage *http_query(struct exchange *exchange)
                                            exchange->request, &issues);
 
     message_check(message, "query", true, &issues);
+    parameters_check(exchange, &issues);
     if (issues.count == 0)
         return message;
     (void)issues_to_problem(&issues, &problem);
     http_refuse(exchange, &problem);
     return NULL;
-}
-
-// --- dispatch ------------------------------------------------------------------------------------
-
-// The client's own id if it is short and printable, otherwise a new one.
-static const char *request_id(struct web_request *request)
-{
-    const char *sent = web_header(request, "X-Request-Id");
-    struct uuid uuid;
-    char *text;
-
-    if (sent != NULL && *sent != '\0' && strlen(sent) <= REQUEST_ID_MAX) {
-        const char *at = sent;
-
-        while (*at > ' ' && *at < 0x7f && *at != '"' && *at != '\\')
-            at++;
-        if (*at == '\0')
-            return arena_copy(web_arena(request), sent, strlen(sent));
-    }
-    text = arena_alloc(web_arena(request), UUID_TEXT_BYTES);
-    uuid = uuid_new();
-    uuid_format(text, &uuid);
-    return text;
-}
-
-static struct exchange *exchange_create(struct gateway *gateway, struct web_request *request)
-{
-    struct exchange *exchange = arena_calloc(web_arena(request), 1, sizeof *exchange);
-
-    exchange->gateway = gateway;
-    exchange->request = request;
-    exchange->arena = web_arena(request);
-    exchange->start_ns = clock_now_ns();
-    exchange->id = request_id(request);
-    return exchange;
-}
-
-static void refuse_method(struct exchange *exchange)
-{
-    struct problem problem;
-    const struct header allow = {"Allow", exchange->route->method};
-    Text body;
-
-    (void)problem_set(&problem, exchange->arena, PROBLEM_METHOD_NOT_ALLOWED, "Method Not Allowed");
-    body = problem_body(&problem, exchange->arena, exchange->id);
-    http_respond(exchange, 405, "application/json", &allow, 1, body.data, body.len);
-}
-
-static void redirect(struct exchange *exchange)
-{
-    const char *path = web_path(exchange->request);
-    const struct header location = {"Location", web_location(exchange->request, strlen(path) - 1)};
-
-    http_respond(exchange, 307, NULL, &location, 1, "", 0);
-}
-
-// The id in the path, normalised. False: the exchange has been refused.
-static bool check_packet_id(struct exchange *exchange)
-{
-    const char *text = exchange->packet_id;
-    struct issues issues = {.arena = exchange->arena};
-    struct path path = {0};
-    struct problem problem;
-    struct uuid uuid;
-    const char *error = uuid_parse(text, strlen(text), &uuid);
-    char *normal;
-
-    if (error == NULL) {
-        normal = arena_alloc(exchange->arena, UUID_TEXT_BYTES);
-        uuid_format(normal, &uuid);
-        exchange->packet_id = normal;
-        return true;
-    }
-    path_push_name(&path, text_of("path"));
-    path_push_name(&path, text_of("packet_id"));
-    (void)issues_add(&issues, &path, "uuid_parsing",
-                     arena_printf(exchange->arena, "Input should be a valid UUID, %s", error));
-    (void)issues_to_problem(&issues, &problem);
-    http_refuse(exchange, &problem);
-    return false;
-}
-
-void http_on_request(void *ctx, struct web_request *request)
-{
-    struct exchange *exchange = exchange_create(ctx, request);
-    const struct route *route = NULL;
-    struct problem problem;
-    enum match match = routes_find(web_method(request), web_path(request), exchange->arena, &route,
-                                   &exchange->packet_id);
-
-    exchange->route = route;
-    if (match == MATCH_METHOD) {
-        refuse_method(exchange);
-        return;
-    }
-    if (match != MATCH_ROUTE) {
-        exchange->route = NULL;
-        if (match == MATCH_SLASH) {
-            redirect(exchange);
-            return;
-        }
-        (void)problem_set(&problem, exchange->arena, PROBLEM_NO_ROUTE, "Not Found");
-        http_refuse(exchange, &problem);
-        return;
-    }
-    if (route->role != ROLE_NONE && auth_check(exchange, route->role, &problem) != RC_OK) {
-        http_refuse(exchange, &problem);
-        return;
-    }
-    if (strstr(route->path, "{id}") != NULL && !check_packet_id(exchange))
-        return;
-    route->handle(exchange);
-}
-
-void http_on_too_large(void *ctx, struct web_request *request, uint64_t len)
-{
-    struct exchange *exchange = exchange_create(ctx, request);
-    struct problem problem;
-
-    (void)problem_set(&problem, exchange->arena, PROBLEM_TOO_LARGE,
-                      "Request body too large: %" PRIu64 " bytes or more (max %" PRId64 " bytes)",
-                      len, exchange->gateway->body_max_bytes);
-    http_refuse(exchange, &problem);
 }

@@ -2,12 +2,8 @@
 #ifndef GATEWAY_HTTP_H
 #define GATEWAY_HTTP_H
 
-#include "broker/websocket.h"
+#include "broker/web/websocket.h"
 #include "gateway/gateway.h"
-
-// For the web server's configuration; ctx is the struct gateway.
-void http_on_request(void *gateway, struct web_request *request);
-void http_on_too_large(void *gateway, struct web_request *request, uint64_t len);
 
 // Registers the metrics. Once.
 void http_init(void);

@@ -6,21 +6,6 @@
 #include "gateway/http.h"
 #include "gateway/live/place.h"
 
-struct subscribe {
-    struct channels *channels;
-    bool refused;
-};
-
-static void on_subscribe(void *ctx, const char *name)
-{
-    struct subscribe *subscribe = ctx;
-
-    if (*name == '\0')
-        return;
-    if (strlen(name) > CHANNEL_MAX || !channels_add(subscribe->channels, text_of(name), 0, 0))
-        subscribe->refused = true;
-}
-
 static enum rc complain(const struct exchange *exchange, const char *name, const char *type,
                         const char *message, struct problem *problem)
 {
@@ -36,13 +21,20 @@ static enum rc complain(const struct exchange *exchange, const char *name, const
 static enum rc read_channels(const struct exchange *exchange, struct channels *channels,
                              struct problem *problem)
 {
-    struct subscribe subscribe = {.channels = channels};
+    size_t count;
+    const struct web_parameter *parameters = web_parameters(exchange->request, &count);
 
-    web_query_each(exchange->request, "subscribe", on_subscribe, &subscribe);
-    if (!subscribe.refused)
-        return RC_OK;
-    return complain(exchange, "subscribe", "too_long",
-                    "Too many channels, or too long a name of one", problem);
+    for (size_t i = 0; i < count; i++) {
+        const struct web_parameter *it = &parameters[i];
+        Text name = {it->value_len, (uint8_t *)(uintptr_t)it->value};
+
+        if (strcmp(it->name, "subscribe") != 0 || name.len == 0)
+            continue;
+        if (name.len > CHANNEL_MAX || !channels_add(channels, name, 0, 0))
+            return complain(exchange, "subscribe", "too_long",
+                            "Too many channels, or too long a name of one", problem);
+    }
+    return RC_OK;
 }
 
 static const char *query_value(const void *request, const char *name)

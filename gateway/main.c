@@ -6,6 +6,7 @@
 #include "broker/base/id.h"
 #include "broker/base/log.h"
 #include "broker/subjects.h"
+#include "gateway/dispatch.h"
 #include "gateway/gateway.h"
 #include "gateway/http.h"
 #include "gateway/keys.h"
@@ -16,6 +17,7 @@
 #include "gateway/traffic.h"
 
 #define OPENAPI_ARENA_BYTES 1024
+#define BODIES_MAX (128 * 1024 * 1024) // bytes of all request bodies that are held
 
 static const struct cfg_key keys[] = {
     CFG_STR(struct gateway, listen, "HR_LISTEN", "0.0.0.0:8080", "where HTTP is served: host:port"),
@@ -27,6 +29,14 @@ static const struct cfg_key keys[] = {
             "longest request body, in bytes"),
     CFG_STR(struct gateway, environment, "HR_ENVIRONMENT", "dev",
             "what kind of deployment this is, as system health shows it"),
+    CFG_STR(struct gateway, cors_origins, "HR_CORS_ORIGINS", "",
+            "origins whose pages may use the API from a browser, separated by commas; * for all"),
+    CFG_I64(struct gateway, connections_max, "HR_MAX_CONNECTIONS", "10000", 16, 1000000,
+            "HTTP connections at a time; idle ones are closed for new ones"),
+    CFG_I64(struct gateway, per_address_max, "HR_MAX_CONNECTIONS_PER_ADDRESS", "1000", 0, 1000000,
+            "HTTP connections from one address; 0 for no bound"),
+    CFG_STR(struct gateway, trusted_proxies, "HR_TRUSTED_PROXIES", "127.0.0.0/8, ::1",
+            "addresses and blocks without that bound, separated by commas"),
     CFG_I64(struct gateway, ping_seconds, "HR_LIVE_PING_SECONDS", "30", 1, 3600,
             "between two pings to who listens over SSE or WebSocket"),
     CFG_END,
@@ -76,8 +86,13 @@ static enum rc on_open(void *ctx, struct run *run)
     gateway->web_config = (struct web_config){
         .listen = gateway->listen,
         .body_max = (size_t)gateway->body_max_bytes,
-        .on_request = http_on_request,
-        .on_too_large = http_on_too_large,
+        .bodies_max = BODIES_MAX,
+        .connections_max = (size_t)gateway->connections_max,
+        .per_address_max = (size_t)gateway->per_address_max,
+        .trusted = gateway->trusted_proxies,
+        .on_head = dispatch_on_head,
+        .on_request = dispatch_on_request,
+        .on_refusal = dispatch_on_refusal,
         .ctx = gateway,
     };
     rc = web_open(&gateway->web, run_loop(run), &gateway->web_config);

@@ -77,10 +77,38 @@ static void greet(struct sse *sse)
     finish(sse, writer);
 }
 
+// JSON in one line. U+0085, U+2028 and U+2029 end a line for some readers, so they are escaped; in
+// JSON they can only stand in strings.
+static void put_json_line(struct buf *out, const char *json, size_t len)
+{
+    static const struct {
+        const char *bytes;
+        const char *escape;
+    } breaks[] = {
+        {"\xc2\x85",     "\\u0085"},
+        {"\xe2\x80\xa8", "\\u2028"},
+        {"\xe2\x80\xa9", "\\u2029"},
+    };
+    size_t done = 0;
+
+    for (size_t i = 0; i < len; i++) {
+        for (size_t k = 0; (unsigned char)json[i] >= 0xc2 && k < 3; k++) {
+            size_t bytes = strlen(breaks[k].bytes);
+
+            if (len - i < bytes || memcmp(json + i, breaks[k].bytes, bytes) != 0)
+                continue;
+            buf_append(out, json + done, i - done);
+            buf_puts(out, breaks[k].escape);
+            done = i + bytes;
+        }
+    }
+    buf_append(out, json + done, len - done);
+}
+
 static void say_event(struct sse *sse, const struct live_event *event)
 {
     buf_printf(&sse->text, "id: %" PRIu64 "\nevent: %s\ndata: ", event->sequence, event->name);
-    buf_append(&sse->text, event->envelope.data, event->envelope.len);
+    put_json_line(&sse->text, (const char *)event->envelope.data, event->envelope.len);
     buf_puts(&sse->text, "\n\n");
 }
 
@@ -160,7 +188,7 @@ static void on_notice(void *ctx, const char *type, Text json)
     if (!sse->greeted || sse->text.len > NOTICES_MAX)
         return;
     buf_printf(&sse->text, "event: %s\ndata: ", type);
-    buf_append(&sse->text, json.data, json.len);
+    put_json_line(&sse->text, (const char *)json.data, json.len);
     buf_puts(&sse->text, "\n\n");
     web_wake(sse->web);
 }

@@ -5,7 +5,7 @@
 #include "broker/packet/check.h"
 #include "broker/packet/json_read.h"
 #include "broker/packet/json_write.h"
-#include "broker/websocket.h"
+#include "broker/web/websocket.h"
 #include "gateway/auth.h"
 #include "gateway/http.h"
 #include "gateway/listen.h"

@@ -128,7 +128,7 @@ part_format() {
 
 compile_headers() {
     local flags header status=0
-    flags=$(pkg-config --cflags libuv libnats libmicrohttpd libpq yajl libprotobuf-c) || return
+    flags=$(pkg-config --cflags libuv libnats libpq yajl libprotobuf-c) || return
     while read -r header; do
         # shellcheck disable=SC2086 # flags are words
         gcc -std=c11 -fsyntax-only -Wall -Wextra -D_POSIX_C_SOURCE=200809L -I. \

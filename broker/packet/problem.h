@@ -8,6 +8,7 @@
 //  code                   HTTP status   what a program branches on
 #define PROBLEM_LIST(X)                                                                            \
     X(NONE, 200, "none")                                                                           \
+    X(BAD_REQUEST, 400, "bad_request")                                                             \
     X(UNPARSABLE, 400, "unparsable_body")                                                          \
     X(ILLEGAL_TRANSITION, 400, "illegal_transition")                                               \
     X(INVALID_CURSOR, 400, "invalid_cursor")                                                       \
@@ -22,6 +23,7 @@
     X(NOT_FOUND, 404, "not_found")                                                                 \
     X(NO_ROUTE, 404, "no_route")                                                                   \
     X(METHOD_NOT_ALLOWED, 405, "method_not_allowed")                                               \
+    X(REQUEST_TIMEOUT, 408, "request_timeout")                                                     \
     X(ALREADY_CLAIMED, 409, "already_claimed")                                                     \
     X(ALREADY_EXPIRED, 409, "already_expired")                                                     \
     X(AWAITING_HUMAN, 409, "awaiting_human")                                                       \
@@ -40,13 +42,19 @@
     X(EXPIRED, 410, "expired")                                                                     \
     X(PRECONDITION_FAILED, 412, "precondition_failed")                                             \
     X(TOO_LARGE, 413, "too_large")                                                                 \
+    X(TARGET_TOO_LONG, 414, "target_too_long")                                                     \
+    X(UNSUPPORTED_MEDIA, 415, "unsupported_media_type")                                            \
+    X(EXPECTATION_FAILED, 417, "expectation_failed")                                               \
     X(VALIDATION, 422, "validation_error")                                                         \
     X(KEY_REUSED, 422, "idempotency_key_reused")                                                   \
+    X(HEADERS_TOO_LARGE, 431, "headers_too_large")                                                 \
     X(INTERNAL, 500, "internal")                                                                   \
+    X(NOT_IMPLEMENTED, 501, "not_implemented")                                                     \
     X(UNAVAILABLE, 503, "unavailable")                                                             \
     X(CONTENDED, 503, "contended")                                                                 \
     X(OUTCOME_UNKNOWN, 503, "outcome_unknown")                                                     \
-    X(PROJECTION_BEHIND, 503, "projection_behind")
+    X(PROJECTION_BEHIND, 503, "projection_behind")                                                 \
+    X(HTTP_VERSION, 505, "http_version_not_supported")
 
 enum problem_code {
 #define X(name, status, text) PROBLEM_##name,

@@ -11,8 +11,8 @@
 #include <stdlib.h>
 #include <strings.h>
 
-static struct issue *complain(struct issues *issues, const char *name, const char *value,
-                              const char *type, const char *message)
+static struct issue *complain(struct issues *issues, const char *name, Text value, const char *type,
+                              const char *message)
 {
     struct path path = {0};
     struct issue *issue;
@@ -20,42 +20,48 @@ static struct issue *complain(struct issues *issues, const char *name, const cha
     path_push_name(&path, text_of("query"));
     path_push_name(&path, text_of(name));
     issue = issues_add(issues, &path, type, message);
-    if (utf8_is_valid(value, strlen(value)))
-        issue->input = json_of_string(issues->arena, value);
+    if (utf8_is_valid((const char *)value.data, value.len))
+        issue->input = json_of_text(issues->arena, value);
     return issue;
 }
 
-static bool read_bool(const char *value, protobuf_c_boolean *result)
+static bool is_word(Text value, const char *word)
+{
+    return value.len == strlen(word) && strncasecmp((const char *)value.data, word, value.len) == 0;
+}
+
+static bool read_bool(Text value, protobuf_c_boolean *result)
 {
     static const char *const yes[] = {"1", "true", "t", "yes", "y", "on"};
     static const char *const no[] = {"0", "false", "f", "no", "n", "off"};
 
     for (size_t i = 0; i < sizeof yes / sizeof yes[0]; i++) {
-        *result = strcasecmp(value, yes[i]) == 0;
-        if (*result || strcasecmp(value, no[i]) == 0)
+        *result = is_word(value, yes[i]);
+        if (*result || is_word(value, no[i]))
             return true;
     }
     return false;
 }
 
-static bool read_integer(const char *value, int64_t *result)
+static bool read_integer(Text value, int64_t *result)
 {
+    const char *text = (const char *)value.data;
     char *end;
     long long number;
 
     errno = 0;
-    number = strtoll(value, &end, 10);
-    if (errno != 0 || end == value || *end != '\0')
+    number = strtoll(text, &end, 10);
+    if (errno != 0 || end == text || end != text + value.len)
         return false;
     *result = number;
     return true;
 }
 
-static void read_timestamp(struct issues *issues, const char *name, const char *value,
+static void read_timestamp(struct issues *issues, const char *name, Text value,
                            Google__Protobuf__Timestamp **result)
 {
     int64_t us;
-    const char *error = timestamp_parse(value, strlen(value), &us);
+    const char *error = timestamp_parse((const char *)value.data, value.len, &us);
     struct issue *issue;
 
     if (error == NULL) {
@@ -68,13 +74,13 @@ static void read_timestamp(struct issues *issues, const char *name, const char *
     issue->ctx = issues_reason(issues->arena, error);
 }
 
-static bool read_enum(struct issues *issues, const ProtobufCFieldDescriptor *field,
-                      const char *value, int *result)
+static bool read_enum(struct issues *issues, const ProtobufCFieldDescriptor *field, Text value,
+                      int *result)
 {
     struct issue *issue;
     const char *choices;
 
-    if (wire_enum_parse(field->descriptor, value, strlen(value), result))
+    if (wire_enum_parse(field->descriptor, (const char *)value.data, value.len, result))
         return true;
     choices = wire_enum_choices(issues->arena, field->descriptor);
     issue = complain(issues, field->name, value, "enum",
@@ -83,18 +89,18 @@ static bool read_enum(struct issues *issues, const ProtobufCFieldDescriptor *fie
     return false;
 }
 
-static void read_field(ProtobufCMessage *message, const ProtobufCFieldDescriptor *field,
-                       const char *value, struct issues *issues)
+static void read_field(ProtobufCMessage *message, const ProtobufCFieldDescriptor *field, Text value,
+                       struct issues *issues)
 {
     void *place = (char *)message + field->offset;
     protobuf_c_boolean *has = (protobuf_c_boolean *)((char *)message + field->quantifier_offset);
 
     switch (field->type) {
     case PROTOBUF_C_TYPE_BYTES:
-        *has = *value != '\0' && utf8_is_valid(value, strlen(value));
+        *has = value.len > 0 && utf8_is_valid((const char *)value.data, value.len);
         if (*has)
-            *(Text *)place = text_of(value);
-        else if (*value != '\0')
+            *(Text *)place = value;
+        else if (value.len > 0)
             (void)complain(
                 issues, field->name, value, "string_unicode",
                 "Input should be a valid string, unable to parse raw data as a unicode string");
@@ -129,13 +135,14 @@ ProtobufCMessage *query_read(struct arena *arena, const ProtobufCMessageDescript
     ProtobufCMessage *message = wire_new(arena, descriptor);
 
     for (unsigned i = 0; i < descriptor->n_fields; i++) {
-        const char *value = value_of(source, descriptor->fields[i].name);
+        Text value = text_of("");
+        bool there = value_of(source, descriptor->fields[i].name, &value);
         bool required = (rules_of(descriptor, i)->flags & RULE_REQUIRED) != 0;
 
         // An empty one that is needed counts as absent.
-        if (required && (value == NULL || *value == '\0'))
-            (void)complain(issues, descriptor->fields[i].name, "", "missing", "Field required");
-        else if (value != NULL)
+        if (required && value.len == 0)
+            (void)complain(issues, descriptor->fields[i].name, value, "missing", "Field required");
+        else if (there)
             read_field(message, &descriptor->fields[i], value, issues);
     }
     return message;

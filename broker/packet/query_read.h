@@ -4,8 +4,9 @@
 
 #include "broker/packet/issues.h"
 
-// The decoded value of a parameter, or NULL. Borrowed for as long as the message is used.
-typedef const char *(*query_value_fn)(const void *source, const char *name);
+// Sets *value to the decoded value of a parameter; a NUL stands behind it, and it may hold others.
+// Borrowed for as long as the message is used. False: absent.
+typedef bool (*query_value_fn)(const void *source, const char *name, Text *value);
 
 // Every field of the message is a parameter of its name; an empty text is an absent one. What is
 // wrong is appended to issues with its path under "query"; bounds are message_check's.

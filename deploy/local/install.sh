@@ -4,11 +4,11 @@ set -euo pipefail
 
 # What running a rail takes.
 run=(nats-server postgresql
-     libcurl4 libmicrohttpd12 libnats3.4 libpq5 libprotobuf-c1 libre2-9 libssl3 libstdc++6 libuv1 libwslay1
+     libcurl4 libnats3.4 libpq5 libprotobuf-c1 libre2-9 libssl3 libstdc++6 libuv1 libwslay1
      libyajl2)
 # What building it takes.
 build=(gcc g++ libc6-dev cmake ninja-build pkg-config protobuf-c-compiler
-       libcurl4-openssl-dev libmicrohttpd-dev libnats-dev libpq-dev libprotobuf-c-dev libprotobuf-dev libssl-dev
+       libcurl4-openssl-dev node-llhttp libnats-dev libpq-dev libprotobuf-c-dev libprotobuf-dev libssl-dev
        libuv1-dev libwslay-dev libyajl-dev uthash-dev libbsd-dev
        libvalijson-dev libre2-dev nlohmann-json3-dev)
 # What deploy/local/up.sh shows its example with.

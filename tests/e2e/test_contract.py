@@ -369,10 +369,11 @@ def test_a_slash_too_many_leads_to_the_right_place(http, create):
     packet = create()
     answer = http.get(PACKETS + "/?limit=1&tags=a%2Cb%26c+d&x")
     assert (answer.status_code, answer.content) == (307, b"")
-    assert answer.headers["location"].endswith(PACKETS + "?limit=1&tags=a%2Cb%26c%20d&x")
+    origin = str(http.base_url).rstrip("/")
+    assert answer.headers["location"] == origin + PACKETS + "?limit=1&tags=a%2Cb%26c+d&x"
     answer = http.get(f"{PACKETS}/x%0d%0aEvil:%20%3f%25/")
     assert answer.status_code == 307 and "evil" not in answer.headers
-    assert answer.headers["location"].endswith(PACKETS + "/x%0D%0AEvil%3A%20%3F%25")
+    assert answer.headers["location"].endswith(PACKETS + "/x%0d%0aEvil:%20%3f%25")
     answer = http.get(PACKETS + "/?limit=1", follow_redirects=True)
     assert (answer.status_code, answer.json()["limit"]) == (200, 1)
     answer = http.post(PACKETS + "/", json=body(), follow_redirects=True)
@@ -717,10 +718,10 @@ def samples(http):
 def test_metrics_count_by_route(http, create):
     packet = create()
     counted = (
-        'handoffrail_requests_total{method="GET",endpoint="/api/v1/packets/{id}",status_code="200"}'
+        'handoffrail_requests_total{method="GET",endpoint="/api/v1/packets/:id",status_code="200"}'
     )
     timed = (
-        'handoffrail_request_latency_seconds_count{method="GET",endpoint="/api/v1/packets/{id}"}'
+        'handoffrail_request_latency_seconds_count{method="GET",endpoint="/api/v1/packets/:id"}'
     )
     missed = 'handoffrail_requests_total{method="any",endpoint="unmatched",status_code="404"}'
     http.get(path(packet)), http.get("/nothing")
@@ -786,7 +787,8 @@ def test_the_document_is_openapi_and_says_what_is_served(rail, http):
             # A fixed word in the place of an id is a bad id to the methods that it does not have.
             word, id_target = target.rpartition("/")[2], target.rpartition("/")[0] + "/{id}"
             is_id = "{" not in word and method in document["paths"].get(id_target, {})
-            assert answer.status_code == (422 if is_id else 405), (method, target)
+            bad_id = 404 if "/hooks/" in target else 422
+            assert answer.status_code == (bad_id if is_id else 405), (method, target)
 
 
 def test_parameters_are_as_the_document_says(http):

@@ -19,15 +19,17 @@ struct pairs {
     size_t count;
 };
 
-static const char *value_of(const void *source, const char *name)
+static bool value_of(const void *source, const char *name, Text *value)
 {
     const struct pairs *pairs = source;
 
     for (size_t i = 0; i < pairs->count; i++) {
-        if (strcmp(pairs->items[i].name, name) == 0)
-            return pairs->items[i].value;
+        if (strcmp(pairs->items[i].name, name) == 0) {
+            *value = text_of(pairs->items[i].value);
+            return true;
+        }
     }
-    return NULL;
+    return false;
 }
 
 static void split(struct pairs *pairs, char *text)

@@ -1,6 +1,6 @@
 // A WebSocket's client sends anything behind a good handshake, or instead of one. The server is the
 // real one, on a Unix socket; what it understands it sends back.
-#include "broker/websocket.h"
+#include "broker/web/websocket.h"
 
 #include <assert.h>
 #include <errno.h>

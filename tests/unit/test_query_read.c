@@ -21,13 +21,15 @@ static void tear_down(void)
 TestSuite(query_read, .init = set_up, .fini = tear_down);
 
 // "name", "value", ..., NULL
-static const char *value_of(const void *source, const char *name)
+static bool value_of(const void *source, const char *name, Text *value)
 {
     for (const char *const *at = source; *at != NULL; at += 2) {
-        if (strcmp(at[0], name) == 0)
-            return at[1];
+        if (strcmp(at[0], name) == 0) {
+            *value = text_of(at[1]);
+            return true;
+        }
     }
-    return NULL;
+    return false;
 }
 
 static ProtobufCMessage *read_query(const ProtobufCMessageDescriptor *descriptor,

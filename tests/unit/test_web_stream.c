@@ -1,5 +1,5 @@
 // Streams over a Unix socket: bytes that come later, a client that goes away, an end in the middle.
-#include "broker/web.h"
+#include "broker/web/web.h"
 
 #include <criterion/criterion.h>
 #include <poll.h>

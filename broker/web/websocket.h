@@ -2,7 +2,7 @@
 #ifndef BROKER_WEBSOCKET_H
 #define BROKER_WEBSOCKET_H
 
-#include "broker/web.h"
+#include "broker/web/web.h"
 
 #define WEBSOCKET_TEXT_MAX (16 * 1024)  // bytes of a message from a client
 #define WEBSOCKET_QUEUE_MAX (64 * 1024) // bytes that wait to be sent; beyond it nothing is read

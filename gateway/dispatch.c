@@ -1,0 +1,201 @@
+// An HTTP request on its way to its handler: what is wrong with its head is answered before its
+// body is read.
+#include "gateway/dispatch.h"
+
+#include "broker/base/id.h"
+#include "broker/base/timestamp.h"
+#include "broker/packet/issues.h"
+#include "gateway/cors.h"
+#include "gateway/http.h"
+#include "gateway/routes.h"
+
+#include <string.h>
+#include <strings.h>
+
+#define REQUEST_ID_MAX 128
+#define BUSY_RETRY_SECONDS 2
+
+// The client's own id if it is short and printable, otherwise a new one.
+static const char *request_id(struct web_request *request)
+{
+    const char *sent = web_header(request, "X-Request-Id");
+    struct uuid uuid;
+    char *text;
+
+    if (sent != NULL && *sent != '\0' && strlen(sent) <= REQUEST_ID_MAX) {
+        const char *at = sent;
+
+        while (*at > ' ' && *at < 0x7f && *at != '"' && *at != '\\')
+            at++;
+        if (*at == '\0')
+            return arena_copy(web_arena(request), sent, strlen(sent));
+    }
+    text = arena_alloc(web_arena(request), UUID_TEXT_BYTES);
+    uuid = uuid_new();
+    uuid_format(text, &uuid);
+    return text;
+}
+
+static struct exchange *exchange_create(struct gateway *gateway, struct web_request *request)
+{
+    struct exchange *exchange = arena_calloc(web_arena(request), 1, sizeof *exchange);
+
+    exchange->gateway = gateway;
+    exchange->request = request;
+    exchange->arena = web_arena(request);
+    exchange->start_ns = clock_now_ns();
+    exchange->id = request_id(request);
+    return exchange;
+}
+
+static void refuse_method(struct exchange *exchange)
+{
+    struct problem problem;
+    const struct header allow = {"Allow", exchange->route->method};
+    Text body;
+
+    (void)problem_set(&problem, exchange->arena, PROBLEM_METHOD_NOT_ALLOWED, "Method Not Allowed");
+    body = problem_body(&problem, exchange->arena, exchange->id);
+    http_respond(exchange, 405, "application/json", &allow, 1, body.data, body.len);
+}
+
+static void redirect(struct exchange *exchange)
+{
+    struct web_request *request = exchange->request;
+    const struct header location = {
+        "Location",
+        arena_printf(exchange->arena, "%s%s", web_origin(request), web_location(request, 1))};
+
+    http_respond(exchange, 307, NULL, &location, 1, "", 0);
+}
+
+static void refuse_packet_id(struct exchange *exchange, const char *error)
+{
+    struct issues issues = {.arena = exchange->arena};
+    struct path path = {0};
+    struct problem problem;
+
+    path_push_name(&path, text_of("path"));
+    path_push_name(&path, text_of("packet_id"));
+    (void)issues_add(&issues, &path, "uuid_parsing",
+                     arena_printf(exchange->arena, "Input should be a valid UUID, %s", error));
+    (void)issues_to_problem(&issues, &problem);
+    http_refuse(exchange, &problem);
+}
+
+static bool begins(const char *text, const char *prefix)
+{
+    return strncmp(text, prefix, strlen(prefix)) == 0;
+}
+
+// The id in the path, normalised. False: the exchange has been refused; what is no UUID is a
+// mistake in a packet's id, and no other thing's id.
+static bool check_id(struct exchange *exchange)
+{
+    const char *text = exchange->packet_id;
+    struct problem problem;
+    struct uuid uuid;
+    const char *error = uuid_parse(text, strlen(text), &uuid);
+    char *normal;
+
+    if (error == NULL) {
+        normal = arena_alloc(exchange->arena, UUID_TEXT_BYTES);
+        uuid_format(normal, &uuid);
+        exchange->packet_id = normal;
+        return true;
+    }
+    if (begins(exchange->route->path, "/api/v1/packets/")) {
+        refuse_packet_id(exchange, error);
+        return false;
+    }
+    (void)problem_set(&problem, exchange->arena, PROBLEM_NOT_FOUND, "%s %.64s not found",
+                      begins(exchange->route->path, "/api/v1/hooks/dlq/") ? "DLQ entry" : "Webhook",
+                      text);
+    http_refuse(exchange, &problem);
+    return false;
+}
+
+static enum rc check_coding(struct exchange *exchange, struct problem *problem)
+{
+    const char *coding = web_header(exchange->request, "Content-Encoding");
+
+    if (coding == NULL || *coding == '\0' || strcasecmp(coding, "identity") == 0)
+        return RC_OK;
+    return problem_set(problem, exchange->arena, PROBLEM_UNSUPPORTED_MEDIA,
+                       "Request bodies with Content-Encoding are not read; send it unencoded");
+}
+
+// False: there is no such route, and the exchange has been answered.
+static bool find_route(struct exchange *exchange)
+{
+    struct web_request *request = exchange->request;
+    const struct route *route = NULL;
+    struct problem problem;
+    enum match match = routes_find(web_method(request), web_path(request), exchange->arena, &route,
+                                   &exchange->packet_id);
+
+    exchange->route = route;
+    if (match == MATCH_ROUTE)
+        return true;
+    if (match == MATCH_METHOD) {
+        refuse_method(exchange);
+        return false;
+    }
+    exchange->route = NULL;
+    if (match == MATCH_SLASH) {
+        redirect(exchange);
+        return false;
+    }
+    (void)problem_set(&problem, exchange->arena, PROBLEM_NO_ROUTE, "Not Found");
+    http_refuse(exchange, &problem);
+    return false;
+}
+
+void dispatch_on_head(void *ctx, struct web_request *request)
+{
+    struct exchange *exchange = exchange_create(ctx, request);
+    struct problem problem;
+    enum rc rc = RC_OK;
+
+    web_set_user(request, exchange);
+    if (cors_preflight(exchange) || !find_route(exchange))
+        return;
+    if (exchange->route->role != ROLE_NONE)
+        rc = auth_check(exchange, exchange->route->role, &problem);
+    if (rc == RC_OK)
+        rc = check_coding(exchange, &problem);
+    if (rc != RC_OK)
+        http_refuse(exchange, &problem);
+    else if (strstr(exchange->route->path, "{id}") != NULL)
+        (void)check_id(exchange);
+}
+
+void dispatch_on_request(void *ctx, struct web_request *request)
+{
+    struct exchange *exchange = web_user(request);
+
+    (void)ctx;
+    exchange->route->handle(exchange);
+}
+
+static enum problem_code code_of(unsigned status)
+{
+    for (int code = PROBLEM_NONE + 1; code < PROBLEM_CODES; code++) {
+        if (problem_status((enum problem_code)code) == status)
+            return (enum problem_code)code;
+    }
+    return PROBLEM_INTERNAL;
+}
+
+void dispatch_on_refusal(void *ctx, struct web_request *request, unsigned status, const char *text)
+{
+    struct exchange *exchange = web_user(request);
+    struct problem problem;
+
+    if (exchange == NULL)
+        exchange = exchange_create(ctx, request);
+    (void)problem_set(&problem, exchange->arena, code_of(status), "%s", text);
+    if (status == 503)
+        problem.retry_after_seconds = BUSY_RETRY_SECONDS;
+    http_refuse(exchange, &problem);
+}
