@@ -132,7 +132,7 @@ compile_headers() {
     while read -r header; do
         # shellcheck disable=SC2086 # flags are words
         gcc -std=c11 -fsyntax-only -Wall -Wextra -D_POSIX_C_SOURCE=200809L -I. \
-            -isystem build/dev/proto $flags -include "$header" -x c /dev/null || status=1
+            -isystem build/dev/proto -isystem /usr/share/include/llhttp $flags -include "$header" -x c /dev/null || status=1
     done < <(sources -name '*.h')
     return "$status"
 }

@@ -69,6 +69,8 @@ static int on_field(llhttp_t *parser, const char *at, size_t len)
 
     if (head == NULL)
         return 0; // trailers of a chunked body say nothing that is used
+    if (len == 0)
+        return HPE_INVALID_HEADER_TOKEN;
     if (head->field_count == WEB_HEADERS_MAX)
         return HPE_USER;
     head->fields[head->field_count++] = (struct head_field){

@@ -300,7 +300,8 @@ void websocket_accept(struct web_request *request, const struct header *headers,
     all[0] = (struct header){"Upgrade", "websocket"};
     all[1] = (struct header){"Sec-WebSocket-Accept", accept};
     assert(header_count + 2 <= HANDSHAKE_HEADERS_MAX);
-    memcpy(&all[2], headers, header_count * sizeof *headers);
+    for (size_t i = 0; i < header_count; i++)
+        all[2 + i] = headers[i];
     answer_head(&out, request, 101, all, header_count + 2, -1);
     buf_append(&socket->input, connection->early.data, connection->early.len);
     buf_fini(&connection->early);

@@ -67,15 +67,7 @@ static void on_request(void *ctx, struct web_request *request)
     }
 }
 
-static void on_too_large(void *ctx, struct web_request *request, uint64_t len)
-{
-    (void)ctx;
-    (void)len;
-    web_respond(request, 413, NULL, 0, "", 0);
-}
-
-static struct web_config config = {
-    .body_max = 4096, .on_request = on_request, .on_too_large = on_too_large};
+static struct web_config config = {.body_max = 4096, .on_request = on_request};
 
 static void clean_up(void)
 {
