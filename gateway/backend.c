@@ -5,6 +5,7 @@
 #include "gateway/http.h"
 #include "gateway/routes.h"
 #include "gateway/seqs.h"
+#include "gateway/tags.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -117,17 +118,24 @@ static void add_sequence(struct exchange *exchange, struct command_headers *head
     add(headers, name, arena_printf(exchange->arena, "%" PRIu64, value));
 }
 
+// The version that the client says the packet has. With several, load_version has found which of
+// them it is; the worker compares again, in the same step as the change.
 static enum rc add_if_match(struct exchange *exchange, struct command_headers *headers)
 {
     const char *if_match = web_header(exchange->request, "If-Match");
-    uint64_t value;
+    struct tags tags;
 
-    if (if_match == NULL || strcmp(if_match, "*") == 0)
+    if (if_match == NULL)
         return RC_OK;
-    if (!read_sequence(if_match, &value) || value == 0)
+    tags = tags_read(if_match);
+    if (tags.any)
+        return RC_OK;
+    if (tags.count == 0)
         return refuse(exchange, PROBLEM_PRECONDITION_FAILED,
                       "The packet has changed since the version named in If-Match");
-    add_sequence(exchange, headers, HEADER_IF_MATCH, value);
+    if (tags_have(&tags, exchange->version))
+        tags.versions[0] = exchange->version;
+    add_sequence(exchange, headers, HEADER_IF_MATCH, tags.versions[0]);
     return RC_OK;
 }
 
@@ -222,15 +230,55 @@ static struct call *call_create(struct exchange *exchange, const ProtobufCMessag
     return call;
 }
 
+// A command whose headers wait for the version that the packet has.
+struct prepared {
+    struct call *call;
+    const char *noun;
+    const char *verb;
+    const ProtobufCMessage *request;
+    bool reads;
+};
+
+static void send_prepared(const struct prepared *prepared)
+{
+    struct command_headers headers = {.count = 0};
+
+    if (add_client_headers(prepared->call->exchange, &headers, prepared->reads) == RC_OK)
+        dispatch(prepared->call, prepared->noun, prepared->verb, prepared->request, &headers);
+}
+
+static void on_version(void *ctx, enum rc rc, const struct stored *stored)
+{
+    const struct prepared *prepared = ctx;
+
+    // Without it the worker is asked all the same, and says what there is to say.
+    if (rc == RC_OK)
+        prepared->call->exchange->version = stored->sequence;
+    send_prepared(prepared);
+}
+
+// If-Match with a list: which of its versions can be meant is known when the packet is.
+static bool needs_version(const struct exchange *exchange)
+{
+    const char *if_match = web_header(exchange->request, "If-Match");
+
+    return if_match != NULL && exchange->packet_id != NULL && tags_read(if_match).count > 1;
+}
+
 void backend_send(struct exchange *exchange, const char *noun, const char *verb,
                   const ProtobufCMessage *request, const ProtobufCMessageDescriptor *reply,
                   bool reads, backend_done_fn done)
 {
-    struct command_headers headers = {.count = 0};
+    struct prepared *prepared = arena_alloc(exchange->arena, sizeof *prepared);
 
     assert(reads == ((exchange->route->flags & ROUTE_READS) != 0)); // as the document says
-    if (add_client_headers(exchange, &headers, reads) == RC_OK)
-        dispatch(call_create(exchange, reply, reads, done), noun, verb, request, &headers);
+    *prepared =
+        (struct prepared){call_create(exchange, reply, reads, done), noun, verb, request, reads};
+    if (!reads && needs_version(exchange))
+        store_load(run_store(exchange->gateway->run), exchange->caller.tenant, exchange->packet_id,
+                   exchange->arena, on_version, prepared);
+    else
+        send_prepared(prepared);
 }
 
 // --- queries -------------------------------------------------------------------------------------

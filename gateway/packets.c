@@ -6,6 +6,7 @@
 #include "gateway/http.h"
 #include "gateway/routes.h"
 #include "gateway/seqs.h"
+#include "gateway/tags.h"
 
 #include <assert.h>
 #include <inttypes.h>
@@ -58,6 +59,13 @@ static void on_whole(void *ctx, const struct problem *problem, Hr__Packet *packe
         http_reply(exchange, &packet->base, sequence);
 }
 
+static bool is_known(const char *if_none_match, uint64_t version)
+{
+    struct tags tags = tags_read(if_none_match);
+
+    return tags_have(&tags, version);
+}
+
 static void on_loaded(void *ctx, enum rc rc, const struct stored *stored)
 {
     struct exchange *exchange = ctx;
@@ -78,7 +86,7 @@ static void on_loaded(void *ctx, enum rc rc, const struct stored *stored)
     // Who has seen this version must not be shown an older one by the next list.
     seqs_raise(exchange->gateway->seqs, exchange->caller.tenant, stored->sequence);
     (void)snprintf(tag, sizeof tag, "\"%" PRIu64 "\"", stored->sequence);
-    if (known != NULL && strcmp(known, tag) == 0) {
+    if (known != NULL && is_known(known, stored->sequence)) {
         const struct header header = {"ETag", tag};
 
         http_respond(exchange, 304, NULL, &header, 1, "", 0);

@@ -7,6 +7,7 @@
 #include "gateway/numbers.h"
 #include "gateway/openapi.h"
 #include "gateway/packets.h"
+#include "gateway/reference.h"
 #include "gateway/schemas.h"
 #include "gateway/sse.h"
 #include "gateway/system.h"
@@ -28,6 +29,10 @@ const struct route routes[] = {
      "Prometheus metrics", 200, NULL, NULL, NULL, 0, "text/plain"},
     {"GET", "/openapi.json", ROLE_NONE, openapi_get, "openapi",
      "This document", 200, NULL, NULL, NULL, 0, "application/json"},
+    {"GET", "/docs", ROLE_NONE, reference_get, "docs",
+     "This document as a page", 200, NULL, NULL, NULL, 0, "text/html"},
+    {"GET", "/redoc", ROLE_NONE, reference_get, "redoc",
+     "This document as a page", 200, NULL, NULL, NULL, 0, "text/html"},
     {"GET", PACKETS, ROLE_READER, packets_list, "listPackets",
      "List packets, newest first", 200, &hr__list_packets__descriptor, NULL,
      &hr__packet_page__descriptor, ROUTE_READS, NULL},

@@ -750,6 +750,7 @@ def test_metrics_count_by_route(http, create):
 
 ROUTES = {
     ("get", "/health"), ("get", "/ready"), ("get", "/metrics"), ("get", "/openapi.json"),
+    ("get", "/docs"), ("get", "/redoc"),
     ("get", PACKETS), ("post", PACKETS),
     ("get", PACKETS + "/{id}"), ("patch", PACKETS + "/{id}"), ("delete", PACKETS + "/{id}"),
     ("post", PACKETS + "/{id}/claim"), ("get", PACKETS + "/{id}/history"),
@@ -776,7 +777,7 @@ def test_the_document_is_openapi_and_says_what_is_served(rail, http):
             if answer.status_code == 404:
                 answer.read()
                 assert answer.json()["code"] == "not_found", (method, target)
-        public = target in ("/health", "/ready", "/metrics", "/openapi.json")
+        public = target in ("/health", "/ready", "/metrics", "/openapi.json", "/docs", "/redoc")
         bare = httpx.request(method, rail.url + target.replace("{id}", NOWHERE))
         assert (bare.status_code != 401) == public, (method, target)
         assert bool(operation.get("security", document.get("security"))) != public

@@ -396,3 +396,32 @@ def test_bodies_of_many_requests_take_a_bounded_place(make_rail):
             assert refused > 50
             wait_until(lambda: httpx.post(rail.url + PACKETS, json=body(), headers=rail.headers,
                                           timeout=10).status_code == 201, 10, "room again")
+
+
+def test_a_version_is_the_same_however_a_proxy_writes_it(rail):
+    with httpx.Client(base_url=rail.url, headers=rail.headers, timeout=20) as client:
+        target = PACKETS + "/" + client.post(PACKETS, json=body()).json()["id"]
+
+        def tag():
+            return client.get(target).headers["ETag"]
+
+        for form in ("%s", "W/%s", '"999999", %s', 'W/%s, "1"', '"x", %s', "*"):
+            value = form.replace("%s", tag())
+            answer = client.patch(target, json={}, headers={"If-Match": value})
+            assert answer.status_code == 200, (value, answer.text)
+        for value in ('"1"', 'W/"1", "2"', '"x"', "1, 2, 3"):
+            answer = client.patch(target, json={}, headers={"If-Match": value})
+            assert (answer.status_code, answer.json()["code"]) == (412, "precondition_failed")
+        for form in ("%s", "W/%s", '"1", %s', "*"):
+            value = form.replace("%s", tag())
+            answer = client.get(target, headers={"If-None-Match": value})
+            assert answer.status_code == 304, value
+        assert client.get(target, headers={"If-None-Match": '"1"'}).status_code == 200
+
+
+def test_the_reference_is_a_page_that_loads_nothing_from_elsewhere(rail):
+    for target in ("/docs", "/redoc"):
+        answer = httpx.get(rail.url + target)
+        assert answer.status_code == 200 and answer.headers["content-type"].startswith("text/html")
+        assert "default-src 'none'" in answer.headers["content-security-policy"]
+        assert "http://" not in answer.text and "https://" not in answer.text
