@@ -29,6 +29,7 @@ struct work {
     const struct command_spec *spec;
     struct subject_parts subject;
     const char *reply;
+    bool headers_are_cut;
     bool headers_are_sound;
     bool json;
     int64_t start_ns;
@@ -242,6 +243,9 @@ static enum rc read_headers(struct work *work, const struct msg *msg, struct pro
     const char *key = msg_header(msg, HEADER_IDEMPOTENCY_KEY);
     enum rc rc;
 
+    if (work->headers_are_cut)
+        return problem_set(problem, command->arena, PROBLEM_INVALID_HEADER,
+                           "The headers are too long: at most 8192 bytes in all");
     if (!work->headers_are_sound)
         return problem_set(problem, command->arena, PROBLEM_INVALID_HEADER,
                            "The headers cannot be read; one without a value is not allowed");
@@ -298,8 +302,8 @@ static void on_request(void *ctx, struct msg *msg)
     struct problem problem;
     const char *reply;
 
-    if (msg == NULL)
-        return; // an empty message dressed as the server's 503
+    if (msg_is_no_responders(msg))
+        return; // a client's message, dressed as the server's
     reply = msg_reply(msg);
     work = work_take(listener->service);
     work->spec = listener->spec;
@@ -311,6 +315,7 @@ static void on_request(void *ctx, struct msg *msg)
         return;
     }
     work->reply = arena_copy(work->command.arena, reply, strlen(reply));
+    work->headers_are_cut = msg_headers_are_cut(msg);
     work->headers_are_sound = msg_headers_are_sound(msg); // first: libnats says so only once
     work->json = is_json(msg);
     work->command.tenant = work->subject.tenant;

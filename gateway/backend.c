@@ -198,7 +198,6 @@ static void dispatch(struct call *call, const char *noun, const char *verb,
     char subject[SUBJECT_BYTES];
     Text payload = wire_pack(exchange->arena, request);
     const struct request message = {.subject = subject,
-                                    .lane = exchange->route->operation,
                                     .inbox = exchange->caller.key_id,
                                     .headers = headers->items,
                                     .header_count = headers->count,
@@ -264,7 +263,6 @@ void backend_query(struct exchange *exchange, const struct backend_query *query)
     uint64_t min_seq = 0;
     char subject[SUBJECT_BYTES];
     struct request message = {.subject = subject,
-                              .lane = exchange->route->operation,
                               .inbox = exchange->caller.key_id,
                               .headers = &header,
                               .data = payload.data,
@@ -318,7 +316,6 @@ static void wait_for_audit(struct exchange *exchange, ProtobufCMessage *reply, u
                                   arena_printf(exchange->arena, "%" PRIu64, sequence)};
     char subject[SUBJECT_BYTES];
     const struct request message = {.subject = subject,
-                                    .lane = "audit.wait",
                                     .inbox = exchange->caller.key_id,
                                     .headers = &header,
                                     .header_count = 1,

@@ -72,7 +72,6 @@ void totals_refresh(struct totals *totals, void (*done)(void *ctx), void *ctx)
     char subject[SUBJECT_BYTES];
     struct refresh *refresh;
     struct request request = {.subject = subject,
-                              .lane = "totals",
                               .inbox = KEY,
                               .timeout_ms = PATIENCE_MS,
                               .done = on_totals};
