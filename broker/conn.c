@@ -443,9 +443,11 @@ static natsStatus set_servers(natsOptions *options, const char *urls)
     if (strlen(urls) >= sizeof copy)
         return NATS_INVALID_ARG;
     memcpy(copy, urls, strlen(urls) + 1);
-    for (char *url = strtok_r(copy, ", ", &save); url != NULL && count < SERVERS_MAX;
-         url = strtok_r(NULL, ", ", &save))
+    for (char *url = strtok_r(copy, ", ", &save); url != NULL; url = strtok_r(NULL, ", ", &save)) {
+        if (count == SERVERS_MAX)
+            return NATS_INVALID_ARG;
         servers[count++] = url;
+    }
     return natsOptions_SetServers(options, servers, count);
 }
 

@@ -28,7 +28,7 @@ typedef void (*conn_message_fn)(void *ctx, struct msg *msg);
 typedef void (*conn_state_fn)(void *ctx, bool up);
 
 struct conn_config {
-    const char *url;      // one or more, separated by commas
+    const char *url;      // one to 16, separated by commas, of at most 1,023 bytes in all
     const char *name;     // of this client, for the server's monitoring
     const char *user;     // "" for none
     const char *password; // never logged
@@ -36,7 +36,8 @@ struct conn_config {
 
 // Connects, waiting up to wait_ms for the server to come up; reconnects by itself from then on, for
 // ever. Must be called on the thread that will run the loop, before it runs.
-// RC_UNAVAILABLE: no server could be reached, or it refused the credentials; logged.
+// RC_UNAVAILABLE: no server could be reached, or it refused the credentials; logged. RC_CONFIG: bad
+// settings, logged.
 enum rc conn_open(struct conn **conn, uv_loop_t *loop, const struct conn_config *config,
                   int64_t wait_ms) MUST_CHECK;
 

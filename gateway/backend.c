@@ -108,6 +108,7 @@ struct command_headers {
 
 static void add(struct command_headers *headers, const char *name, const char *value)
 {
+    assert(headers->count < COMMAND_HEADERS_MAX); // each is added at one place, once
     headers->items[headers->count++] = (struct header){name, value};
 }
 
