@@ -21,6 +21,7 @@
 #define VERSION_LINE "NATS/1.0"
 #define NO_RESPONDERS_LINE "NATS/1.0 503"
 
+// NOLINTNEXTLINE(readability-identifier-naming): the name is libnats'
 void natsConn_setFilterWithClosure(natsConnection *nats,
                                    void (*filter)(natsConnection *, natsMsg **, void *),
                                    void *closure);

@@ -10,6 +10,7 @@
 
 #include "broker/base/timestamp.h"
 
+#include <assert.h>
 #include <utlist.h>
 
 #define CATCHING_MAX 32
@@ -56,6 +57,7 @@ static void grant(struct live *live)
         struct tail *tail = live->waiting;
         struct listener *listener = tail->waiting;
 
+        assert(listener != NULL); // a tail is in the list while somebody waits there
         leave_queue(listener);
         if (tail->waiting != NULL) { // other tenants first
             DL_DELETE2(live->waiting, tail, turn_prev, turn_next);

@@ -157,7 +157,9 @@ const char *run_name(const struct run *run)
 
 // --- time ----------------------------------------------------------------------------------------
 
+// NOLINTNEXTLINE(readability-identifier-naming): the names are the linker's
 int64_t __wrap_timestamp_now_us(void);
+// NOLINTNEXTLINE(readability-identifier-naming)
 int64_t __wrap_clock_now_ns(void);
 
 int64_t __wrap_timestamp_now_us(void)
