@@ -488,19 +488,32 @@ static bool matches(const char *pattern, const char *subject)
     return false;
 }
 
-static size_t deliver(struct msg *msg)
+static size_t deliver_by(const char *inbox, struct msg *msg)
 {
     struct subscription *sub;
     size_t count = 0;
 
     LL_FOREACH(fake.subs, sub)
     {
-        if (sub->closed || !matches(sub->subject, msg->subject))
+        if (sub->closed || !matches(sub->subject, inbox))
             continue;
         count++;
         sub->on_message(sub->ctx, msg);
     }
     return count;
+}
+
+static size_t deliver(struct msg *msg)
+{
+    return deliver_by(msg->subject, msg);
+}
+
+size_t fake_deliver_by(const char *inbox, const char *subject, const char *reply, const char *data,
+                       size_t len)
+{
+    struct msg msg = {.subject = subject, .reply = reply, .data = data, .len = len};
+
+    return deliver_by(inbox, &msg);
 }
 
 size_t fake_deliver_with(const char *subject, const char *reply, const struct header *headers,

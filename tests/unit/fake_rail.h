@@ -56,6 +56,10 @@ size_t fake_deliver(const char *subject, const char *data, size_t len);
 size_t fake_deliver_with(const char *subject, const char *reply, const struct header *headers,
                          size_t header_count, const char *data, size_t len);
 
+// As JetStream delivers: to those who subscribe to inbox, with another subject.
+size_t fake_deliver_by(const char *inbox, const char *subject, const char *reply, const char *data,
+                       size_t len);
+
 // The server's word that nobody took the message whose reply subject this is.
 size_t fake_deliver_no_responders(const char *subject);
 
