@@ -5,7 +5,8 @@
 //      again: at most one message can follow a given sequence, so it cannot be stored twice.
 //   3. After a lost race nothing of the earlier decision is used again but the event id, which by 2
 //   is
-//      in the stream at most once.
+//      in the stream at most once. So the memory of a try goes when its race is lost; only the last
+//      one's becomes the caller's.
 #include "broker/change.h"
 
 #include "broker/base/digest.h"
@@ -26,10 +27,14 @@
 // Digests in a record are cut: telling a few of one packet's changes apart needs no more.
 #define SHORT_DIGEST_BYTES 16
 
+#define TRY_BYTES (16 * 1024)
+
 struct change {
     struct store *store;
     const struct change_spec *spec;
-    struct arena *arena;
+    struct arena *arena; // the caller's
+    // Of the present try: the caller's for the first, one of its own for each later one.
+    struct arena *memory;
     change_done_fn done;
     void *ctx;
 
@@ -52,8 +57,18 @@ struct change {
 static void load(struct change *change);
 static void append(struct change *change);
 
+// What the last try made is the caller's.
+static void keep_memory(struct change *change)
+{
+    if (change->memory == change->arena)
+        return;
+    arena_absorb(change->arena, change->memory);
+    change->memory = change->arena;
+}
+
 static void refuse(struct change *change, const struct problem *problem)
 {
+    keep_memory(change);
     change->done(change->ctx, RC_REFUSED, NULL, problem);
 }
 
@@ -81,6 +96,7 @@ static void refuse_rc(struct change *change, enum rc rc)
 
 static void succeed(struct change *change, const struct stored *stored)
 {
+    keep_memory(change);
     change->done(change->ctx, RC_OK, stored, NULL);
 }
 
@@ -190,9 +206,9 @@ static void remember(struct change *change, Hr__PacketRecord *record)
 {
     const struct stored *current = &change->current;
     size_t past = current->record != NULL ? current->record->n_recent : 0;
-    Hr__Change *self = wire_new(change->arena, &hr__change__descriptor);
+    Hr__Change *self = wire_new(change->memory, &hr__change__descriptor);
 
-    record->recent = arena_calloc(change->arena, past + 1, sizeof(Hr__Change *));
+    record->recent = arena_calloc(change->memory, past + 1, sizeof(Hr__Change *));
     if (past > 0) {
         Hr__Change *last = current->record->recent[past - 1];
 
@@ -214,8 +230,8 @@ static void remember(struct change *change, Hr__PacketRecord *record)
 
 static Hr__Event *make_event(struct change *change, const struct decision *decision)
 {
-    Hr__Event *event = wire_new(change->arena, &hr__event__descriptor);
-    char *id = arena_alloc(change->arena, UUID_TEXT_BYTES);
+    Hr__Event *event = wire_new(change->memory, &hr__event__descriptor);
+    char *id = arena_alloc(change->memory, UUID_TEXT_BYTES);
 
     uuid_format(id, &change->event_id);
     event->has_id = true;
@@ -226,8 +242,8 @@ static Hr__Event *make_event(struct change *change, const struct decision *decis
     event->actor = decision->actor;
     event->has_key_id = true;
     event->key_id = text_of(change->spec->key_id);
-    event->at = wire_timestamp(change->arena, decision->now_us);
-    event->details = wire_json(change->arena, decision->details);
+    event->at = wire_timestamp(change->memory, decision->now_us);
+    event->details = wire_json(change->memory, decision->details);
     return event;
 }
 
@@ -262,7 +278,7 @@ static void decide(struct change *change)
 {
     const struct stored *current = &change->current;
     struct decision decision = {
-        .arena = change->arena,
+        .arena = change->memory,
         .packet_id = change->packet_id,
         .key_id = change->spec->key_id,
         .ctx = change->spec->ctx,
@@ -297,11 +313,11 @@ static void decide(struct change *change)
         return;
     }
     note_asker(change, decision.packet);
-    change->next = wire_new(change->arena, &hr__packet_record__descriptor);
+    change->next = wire_new(change->memory, &hr__packet_record__descriptor);
     change->next->event = make_event(change, &decision);
     change->next->packet = decision.packet;
     remember(change, change->next);
-    change->bytes = wire_pack(change->arena, &change->next->base);
+    change->bytes = wire_pack(change->memory, &change->next->base);
     if (is_too_large(change)) {
         refuse_with(change, PROBLEM_TOO_LARGE, "The packet would be too large");
         return;
@@ -341,7 +357,7 @@ static void on_past_version(void *ctx, enum rc rc, Hr__Packet *packet)
         refuse_rc(change, rc);
         return;
     }
-    record = wire_new(change->arena, &hr__packet_record__descriptor);
+    record = wire_new(change->memory, &hr__packet_record__descriptor);
     record->packet = packet;
     stored.record = record;
     succeed(change, &stored);
@@ -351,7 +367,7 @@ static void on_past_version(void *ctx, enum rc rc, Hr__Packet *packet)
 static void load_past_version(struct change *change)
 {
     Hr__AncestorRef *ref = wire_new(change->arena, &hr__ancestor_ref__descriptor);
-    char *event_id = arena_alloc(change->arena, UUID_TEXT_BYTES);
+    char *event_id = arena_alloc(change->memory, UUID_TEXT_BYTES);
 
     uuid_format(event_id, &change->past_event_id);
     ref->has_packet_id = true;
@@ -421,8 +437,20 @@ static void on_loaded(void *ctx, enum rc rc, const struct stored *stored)
 
 static void load(struct change *change)
 {
-    store_load(change->store, change->spec->tenant, change->packet_id, change->arena, on_loaded,
+    store_load(change->store, change->spec->tenant, change->packet_id, change->memory, on_loaded,
                change);
+}
+
+// Nothing of the try that lost is used again.
+static void load_again(struct change *change)
+{
+    if (change->memory != change->arena)
+        arena_destroy(change->memory);
+    change->memory = arena_create(TRY_BYTES);
+    change->current = (struct stored){0};
+    change->next = NULL;
+    change->bytes = (Text){0, NULL};
+    load(change);
 }
 
 static void on_appended(void *ctx, enum rc rc, uint64_t sequence)
@@ -446,7 +474,7 @@ static void on_appended(void *ctx, enum rc rc, uint64_t sequence)
         if (++change->races > RACES_MAX && !change->maybe_stored)
             refuse_with(change, PROBLEM_CONTENDED, "Too many changes of this packet at once");
         else
-            load(change);
+            load_again(change);
         return;
     case RC_TIMEOUT:
         change->maybe_stored = true;
@@ -487,6 +515,7 @@ void change_run(struct store *store, const struct change_spec *spec, struct aren
     change->store = store;
     change->spec = spec;
     change->arena = arena;
+    change->memory = arena;
     change->done = done;
     change->ctx = ctx;
     change->event_id = uuid_new();

@@ -8,10 +8,11 @@
 // reconnecting and the callbacks that tell of it; those only set a flag and wake the loop.
 #include "broker/conn.h"
 
+#include "broker/arrival.h"
 #include "broker/base/log.h"
 #include "broker/base/timestamp.h"
+#include "broker/state_listeners.h"
 
-#include <assert.h>
 #include <errno.h>
 #include <limits.h>
 #include <nats/adapters/libuv.h>
@@ -19,8 +20,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define LISTENERS_FIRST 16
-#define SUBSCRIPTIONS_MAX 128
+#define SUBSCRIPTIONS_FIRST 64
 #define SERVERS_MAX 16
 #define RECONNECT_WAIT_MS 100
 #define DISCARD_COUNT 256
@@ -41,11 +41,6 @@ struct subscription {
     bool draining; // goes when libnats says that nothing more will come
 };
 
-struct listener {
-    conn_state_fn on_state;
-    void *ctx;
-};
-
 struct conn {
     uv_loop_t *loop;
     uv_thread_t thread; // the loop's
@@ -56,11 +51,10 @@ struct conn {
     int handles; // that libuv has not closed yet
     natsConnection *nats;
     natsOptions *options;
-    struct listener *listeners; // owned
-    size_t listener_room;
-    size_t listener_count;
-    struct subscription *subs[SUBSCRIPTIONS_MAX];
+    struct state_listeners listeners;
+    struct subscription **subs; // owned; every turn of the loop looks at each, so keep them few
     size_t sub_count;
+    size_t sub_room;
     void (*on_lost)(void *ctx);
     void *lost_ctx;
     size_t max_payload;
@@ -93,7 +87,17 @@ const char *msg_subject(const struct msg *msg)
 
 const char *msg_reply(const struct msg *msg)
 {
-    return natsMsg_GetReply(msg->nats);
+    return arrival_reply(msg->nats);
+}
+
+bool msg_is_no_responders(const struct msg *msg)
+{
+    return arrival_of(msg->nats) == ARRIVAL_NO_RESPONDERS;
+}
+
+bool msg_headers_are_cut(const struct msg *msg)
+{
+    return arrival_of(msg->nats) == ARRIVAL_HEADERS_CUT;
 }
 
 const void *msg_data(const struct msg *msg)
@@ -241,6 +245,7 @@ static void on_handle_closed(uv_handle_t *handle)
         natsSubscription_Destroy(conn->subs[i]->nats);
         free(conn->subs[i]);
     }
+    free(conn->subs);
     destroy_discarded(conn);
     natsConnection_Destroy(conn->nats);
     natsOptions_Destroy(conn->options);
@@ -266,8 +271,7 @@ static void tell_listeners(struct conn *conn, bool up)
         return;
     conn->up = up;
     log_info(up ? "nats.connected" : "nats.disconnected", "closing=%d", conn->closing ? 1 : 0);
-    for (size_t i = 0; i < conn->listener_count; i++)
-        conn->listeners[i].on_state(conn->listeners[i].ctx, up);
+    state_listeners_call(&conn->listeners, up);
 }
 
 static void on_wake(uv_async_t *wake)
@@ -309,14 +313,10 @@ static bool empty_queue(struct subscription *sub)
             return !sub->draining ||
                    natsSubscription_DrainCompletionStatus(sub->nats) == NATS_ILLEGAL_STATE;
         s = natsSubscription_NextMsg(&msg.nats, sub->nats, 0);
-        if (s == NATS_NO_RESPONDERS) {
-            sub->on_message(sub->ctx, NULL);
-        } else if (s == NATS_OK) {
-            sub->on_message(sub->ctx, &msg);
-            discard(sub->conn, msg.nats);
-        } else {
+        if (s != NATS_OK)
             return s == NATS_TIMEOUT;
-        }
+        sub->on_message(sub->ctx, &msg);
+        discard(sub->conn, msg.nats);
     }
     return true;
 }
@@ -443,9 +443,11 @@ static natsStatus set_servers(natsOptions *options, const char *urls)
     if (strlen(urls) >= sizeof copy)
         return NATS_INVALID_ARG;
     memcpy(copy, urls, strlen(urls) + 1);
-    for (char *url = strtok_r(copy, ", ", &save); url != NULL && count < SERVERS_MAX;
-         url = strtok_r(NULL, ", ", &save))
+    for (char *url = strtok_r(copy, ", ", &save); url != NULL; url = strtok_r(NULL, ", ", &save)) {
+        if (count == SERVERS_MAX)
+            return NATS_INVALID_ARG;
         servers[count++] = url;
+    }
     return natsOptions_SetServers(options, servers, count);
 }
 
@@ -539,6 +541,7 @@ enum rc conn_open(struct conn **out, uv_loop_t *loop, const struct conn_config *
     }
     uv_check_start(&conn->check, on_check);
     uv_prepare_start(&conn->prepare, on_prepare);
+    arrival_watch(conn->nats);
     conn->up = true;
     conn->max_payload = (size_t)natsConnection_GetMaxPayload(conn->nats);
     *out = conn;
@@ -566,10 +569,7 @@ void conn_close(struct conn *conn)
 {
     if (conn == NULL)
         return;
-    free(conn->listeners);
-    conn->listeners = NULL;
-    conn->listener_room = 0;
-    conn->listener_count = 0;
+    state_listeners_fini(&conn->listeners);
     conn->on_lost = NULL;
     if (conn->nats == NULL) {
         conn->closing = true;
@@ -603,21 +603,12 @@ size_t conn_max_payload(const struct conn *conn)
 
 void conn_on_state(struct conn *conn, conn_state_fn on_state, void *ctx)
 {
-    if (conn->listener_count == conn->listener_room) {
-        conn->listener_room = conn->listener_room > 0 ? conn->listener_room * 2 : LISTENERS_FIRST;
-        conn->listeners = realloc(conn->listeners, conn->listener_room * sizeof *conn->listeners);
-        if (conn->listeners == NULL)
-            abort();
-    }
-    conn->listeners[conn->listener_count++] = (struct listener){on_state, ctx};
+    state_listeners_add(&conn->listeners, on_state, ctx);
 }
 
 void conn_forget_state(struct conn *conn, void *ctx)
 {
-    for (size_t i = 0; i < conn->listener_count; i++) {
-        if (conn->listeners[i].ctx == ctx)
-            conn->listeners[i] = conn->listeners[--conn->listener_count];
-    }
+    state_listeners_remove(&conn->listeners, ctx);
 }
 
 void conn_on_lost(struct conn *conn, void (*on_lost)(void *ctx), void *ctx)
@@ -628,6 +619,17 @@ void conn_on_lost(struct conn *conn, void (*on_lost)(void *ctx), void *ctx)
 
 // --- subscribing and publishing ------------------------------------------------------------------
 
+static void add_subscription(struct conn *conn, struct subscription *sub)
+{
+    if (conn->sub_count == conn->sub_room) {
+        conn->sub_room = conn->sub_room > 0 ? conn->sub_room * 2 : SUBSCRIPTIONS_FIRST;
+        conn->subs = realloc(conn->subs, conn->sub_room * sizeof(struct subscription *));
+        if (conn->subs == NULL)
+            abort();
+    }
+    conn->subs[conn->sub_count++] = sub;
+}
+
 enum rc conn_subscribe(struct subscription **out, struct conn *conn, const char *subject,
                        const char *queue, conn_message_fn on_message, void *ctx)
 {
@@ -636,7 +638,6 @@ enum rc conn_subscribe(struct subscription **out, struct conn *conn, const char 
 
     if (sub == NULL)
         abort();
-    assert(conn->sub_count < SUBSCRIPTIONS_MAX);
     *sub = (struct subscription){.conn = conn, .on_message = on_message, .ctx = ctx};
     if (queue != NULL)
         s = natsConnection_QueueSubscribeSync(&sub->nats, conn->nats, subject, queue);
@@ -650,7 +651,7 @@ enum rc conn_subscribe(struct subscription **out, struct conn *conn, const char 
         free(sub);
         return RC_IO;
     }
-    conn->subs[conn->sub_count++] = sub;
+    add_subscription(conn, sub);
     *out = sub;
     return RC_OK;
 }

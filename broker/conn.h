@@ -20,15 +20,15 @@ struct header {
     const char *value;
 };
 
-// Loop thread. The message is borrowed for the length of the call. NULL: nobody was there to take
-// some message that was sent with a reply subject of this subscription; which one is not known.
+// Loop thread. The message is borrowed for the length of the call. It may be the server's word that
+// nobody took what was sent with the message's subject for a reply: see msg_is_no_responders.
 typedef void (*conn_message_fn)(void *ctx, struct msg *msg);
 
 // Loop thread. up: connected now; otherwise what was sent may be lost and no answer will come.
 typedef void (*conn_state_fn)(void *ctx, bool up);
 
 struct conn_config {
-    const char *url;      // one or more, separated by commas
+    const char *url;      // one to 16, separated by commas, of at most 1,023 bytes in all
     const char *name;     // of this client, for the server's monitoring
     const char *user;     // "" for none
     const char *password; // never logged
@@ -36,7 +36,8 @@ struct conn_config {
 
 // Connects, waiting up to wait_ms for the server to come up; reconnects by itself from then on, for
 // ever. Must be called on the thread that will run the loop, before it runs.
-// RC_UNAVAILABLE: no server could be reached, or it refused the credentials; logged.
+// RC_UNAVAILABLE: no server could be reached, or it refused the credentials; logged. RC_CONFIG: bad
+// settings, logged.
 enum rc conn_open(struct conn **conn, uv_loop_t *loop, const struct conn_config *config,
                   int64_t wait_ms) MUST_CHECK;
 
@@ -54,14 +55,16 @@ size_t conn_max_payload(const struct conn *conn);
 // Called whenever the state changes.
 void conn_on_state(struct conn *conn, conn_state_fn on_state, void *ctx);
 
-// The listener with this ctx is called no more.
+// Removes the listener registered with this ctx; also while listeners are being called.
 void conn_forget_state(struct conn *conn, void *ctx);
 
 // Called once, when the connection is beyond repair and the program should end.
 void conn_on_lost(struct conn *conn, void (*on_lost)(void *ctx), void *ctx);
 
-// Calls on_message for everything on subject; with a queue group, for this member's share.
-// queue: NULL for none. RC_IO: logged.
+// Calls on_message for everything on subject; with a queue group, for this member's share. There
+// may be any number of subscriptions, but each costs something in every turn of the loop: what
+// would need many shares one (see shared_inbox.h and request.h). queue: NULL for none. RC_IO:
+// logged.
 enum rc conn_subscribe(struct subscription **sub, struct conn *conn, const char *subject,
                        const char *queue, conn_message_fn on_message, void *ctx) MUST_CHECK;
 

@@ -14,6 +14,7 @@
 #include "broker/base/id.h"
 #include "broker/base/log.h"
 #include "broker/base/timestamp.h"
+#include "broker/shared_inbox.h"
 #include "broker/subjects.h"
 
 #include <assert.h>
@@ -27,7 +28,7 @@
 #define EXPIRES_MS 30000
 #define HEARTBEAT_MS 2000
 #define LOST_MS 5000 // two heartbeats missed
-#define NAME_BYTES 64
+#define STATUS_NO_RESPONDERS 503
 #define INBOX_HEX_BYTES 33
 
 enum state {
@@ -41,11 +42,13 @@ struct consumer {
     struct requests *requests;
     struct conn *conn;
     const struct consumer_config *config;
-    struct subscription *sub;
+    struct subscription *sub;    // its own
+    struct shared_inbox *shared; // or one that it shares
+    struct receiver receiver;
     uv_timer_t timer; // retry while down, watchdog while following
-    char inbox[NAME_BYTES + INBOX_HEX_BYTES + 16];
-    char stream[STREAM_BYTES]; // also when config is gone
-    char name[NAME_BYTES];     // of the server's consumer
+    char inbox[DELIVERY_INBOX_BYTES];
+    char stream[STREAM_BYTES];      // also when config is gone
+    char name[CONSUMER_NAME_BYTES]; // of the server's consumer
     enum state state;
     uint64_t last_sequence; // in the stream, of the last message handed on
     uint64_t last_number;   // in the consumer
@@ -61,6 +64,14 @@ struct consumer {
 };
 
 static void create(struct consumer *consumer);
+
+static void set_name(struct consumer *consumer, const char *name, size_t len)
+{
+    memcpy(consumer->name, name, len);
+    consumer->name[len] = '\0';
+    if (consumer->shared != NULL)
+        shared_inbox_name(consumer->shared, &consumer->receiver, consumer->stream, consumer->name);
+}
 
 static void set_current(struct consumer *consumer, bool current)
 {
@@ -87,7 +98,7 @@ static void start_again(struct consumer *consumer, const char *why)
         log_info("consumer.lost", "stream=%s filter=%s reason=\"%s\"", consumer->config->stream,
                  consumer->config->filter, why);
     consumer->state = STATE_DOWN;
-    consumer->name[0] = '\0';
+    set_name(consumer, "", 0);
     set_current(consumer, false);
     if (!consumer->closing)
         uv_timer_start(&consumer->timer, on_retry, RETRY_MS, 0);
@@ -143,58 +154,25 @@ static void on_control(struct consumer *consumer, struct msg *msg, int status)
             unused < consumer->outstanding ? (uint32_t)unused : consumer->outstanding;
         pull(consumer);
         return;
+    case STATUS_NO_RESPONDERS:
+        start_again(consumer, "nobody took the pull");
+        return;
     default:
         start_again(consumer,
                     status == 409 ? "the server ended it" : "the server does not know it");
     }
 }
 
-// The parts of an acknowledgement subject that say where a message comes from:
-// $JS.ACK.<stream>.<consumer>.<tries>.<sequence>.<number>.<time>.<pending>, and since 2.15
-// $JS.ACK.<domain>.<account>.<stream>.<consumer>.<...>
-struct origin {
-    const char *consumer;
-    size_t consumer_len;
-    uint64_t number;
-    struct delivery delivery;
-};
-
-static bool read_origin(const struct msg *msg, struct origin *origin)
-{
-    const char *tokens[16];
-    size_t count = 0;
-    size_t base;
-
-    for (const char *at = msg_reply(msg); at != NULL && count < 16; count++) {
-        tokens[count] = at;
-        at = strchr(at, '.');
-        if (at != NULL)
-            at++;
-    }
-    if (count != 9 && count < 11)
-        return false;
-    base = count == 9 ? 3 : 5;
-    origin->consumer = tokens[base];
-    origin->consumer_len = strcspn(tokens[base], ".");
-    origin->delivery.sequence = strtoull(tokens[base + 2], NULL, 10);
-    origin->number = strtoull(tokens[base + 3], NULL, 10);
-    origin->delivery.pending = strtoull(tokens[base + 5], NULL, 10);
-    return origin->delivery.sequence > 0;
-}
-
 static void on_delivery(void *ctx, struct msg *msg)
 {
     struct consumer *consumer = ctx;
+    struct delivery delivery;
     struct origin origin;
     int status;
 
     if (consumer->state != STATE_FOLLOWING)
         return;
-    if (msg == NULL) {
-        start_again(consumer, "nobody took the pull");
-        return;
-    }
-    status = msg_status(msg);
+    status = msg_is_no_responders(msg) ? STATUS_NO_RESPONDERS : msg_status(msg);
     if (status != 0) {
         // It comes to the reply subject of its pull, which ends in the pull's number.
         const char *number = strrchr(msg_subject(msg), '.');
@@ -205,7 +183,7 @@ static void on_delivery(void *ctx, struct msg *msg)
         on_control(consumer, msg, status);
         return;
     }
-    if (!read_origin(msg, &origin) || origin.consumer_len != strlen(consumer->name) ||
+    if (!origin_read(msg, &origin) || origin.consumer_len != strlen(consumer->name) ||
         memcmp(origin.consumer, consumer->name, origin.consumer_len) != 0)
         return; // a leftover
     consumer->heard_ns = clock_now_ns();
@@ -214,12 +192,13 @@ static void on_delivery(void *ctx, struct msg *msg)
         return;
     }
     consumer->last_number = origin.number;
-    consumer->last_sequence = origin.delivery.sequence;
+    consumer->last_sequence = origin.sequence;
     if (consumer->outstanding > 0)
         consumer->outstanding--;
     consumer->held++;
-    consumer->config->on_message(consumer->config->ctx, msg, &origin.delivery);
-    if (consumer->state == STATE_FOLLOWING && origin.delivery.pending == 0)
+    delivery = (struct delivery){.sequence = origin.sequence, .pending = origin.pending};
+    consumer->config->on_message(consumer->config->ctx, msg, &delivery);
+    if (consumer->state == STATE_FOLLOWING && delivery.pending == 0)
         set_current(consumer, true);
 }
 
@@ -287,8 +266,7 @@ static void follow(struct consumer *consumer, const char *answer)
         start_again(consumer, "it could not be created");
         return;
     }
-    memcpy(consumer->name, name, len);
-    consumer->name[len] = '\0';
+    set_name(consumer, name, len);
     consumer->state = STATE_FOLLOWING;
     consumer->last_number = 0;
     consumer->outstanding = 0;
@@ -323,7 +301,6 @@ static void ask(struct consumer *consumer, const char *verb, const struct buf *b
     char subject[SUBJECT_BYTES];
     const struct consumer_config *config = consumer->config;
     struct request request = {.subject = subject,
-                              .lane = "api",
                               .inbox = config->inbox,
                               .data = body->data,
                               .len = body->len,
@@ -399,28 +376,47 @@ static void on_state(void *ctx, bool up)
         start_again(consumer, "the connection broke");
 }
 
+// An inbox of its own. False: it cannot be, logged.
+static bool subscribe(struct consumer *consumer)
+{
+    uint8_t random[(INBOX_HEX_BYTES - 1) / 2];
+    char hex[INBOX_HEX_BYTES];
+    char subject[sizeof consumer->inbox + 4];
+    int len;
+
+    random_bytes(random, sizeof random);
+    hex_format(hex, random, sizeof random);
+    len = snprintf(consumer->inbox, sizeof consumer->inbox, "_INBOX.%s.%s", consumer->config->inbox,
+                   hex);
+    assert(len > 0 && (size_t)len < sizeof consumer->inbox);
+    (void)snprintf(subject, sizeof subject, "%s.*", consumer->inbox);
+    return conn_subscribe(&consumer->sub, consumer->conn, subject, NULL, on_delivery, consumer) ==
+           RC_OK;
+}
+
 struct consumer *consumer_open(struct requests *requests, struct conn *conn, uv_loop_t *loop,
                                const struct consumer_config *config)
 {
     struct consumer *consumer = calloc(1, sizeof *consumer);
-    uint8_t random[(INBOX_HEX_BYTES - 1) / 2];
-    char hex[INBOX_HEX_BYTES];
-    char subject[sizeof consumer->inbox + 4];
 
     if (consumer == NULL)
         abort();
     *consumer = (struct consumer){
-        .requests = requests, .conn = conn, .config = config, .last_sequence = config->start_after};
+        .requests = requests,
+        .conn = conn,
+        .config = config,
+        .shared = config->shared,
+        .receiver = {.on_message = on_delivery, .ctx = consumer},
+        .last_sequence = config->start_after,
+        .is_durable = config->durable != NULL,
+    };
     (void)snprintf(consumer->stream, sizeof consumer->stream, "%s", config->stream);
-    consumer->is_durable = config->durable != NULL;
-    random_bytes(random, sizeof random);
-    hex_format(hex, random, sizeof random);
-    (void)snprintf(consumer->inbox, sizeof consumer->inbox, "_INBOX.%s.%s", config->inbox, hex);
-    (void)snprintf(subject, sizeof subject, "%s.*", consumer->inbox);
     uv_timer_init(loop, &consumer->timer);
     consumer->timer.data = consumer;
     conn_on_state(conn, on_state, consumer);
-    if (conn_subscribe(&consumer->sub, conn, subject, NULL, on_delivery, consumer) == RC_OK)
+    if (consumer->shared != NULL)
+        shared_inbox_add(consumer->shared, &consumer->receiver, consumer->inbox);
+    if (consumer->shared != NULL || subscribe(consumer))
         create(consumer);
     else
         log_error("consumer.subscribe", "stream=%s", config->stream);
@@ -435,6 +431,8 @@ void consumer_close(struct consumer *consumer)
     consumer->closing = true;
     consumer->state = STATE_DOWN;
     conn_unsubscribe(consumer->sub);
+    if (consumer->shared != NULL)
+        shared_inbox_remove(consumer->shared, &consumer->receiver);
     conn_forget_state(consumer->conn, consumer);
     uv_timer_stop(&consumer->timer);
     if (!consumer->in_flight)

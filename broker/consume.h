@@ -10,6 +10,7 @@
 #include "broker/request.h"
 
 struct consumer;
+struct shared_inbox;
 
 enum consume_from {
     CONSUME_AFTER,            // everything behind start_after
@@ -25,9 +26,10 @@ struct delivery {
 struct consumer_config {
     const char *inbox; // name of this program
     const char *stream;
-    const char *filter; // subject, may have wildcards
-    const char
-        *durable; // name under which operators see it and its lag; NULL: none, it is short-lived
+    const char *filter;          // subject, may have wildcards
+    struct shared_inbox *shared; // the inbox it shares; NULL: it has its own
+    // Name under which operators see it and its lag. NULL: none, it is short-lived.
+    const char *durable;
     enum consume_from from;
     uint64_t start_after;
     uint32_t window; // messages that may be delivered and not yet released

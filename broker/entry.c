@@ -84,7 +84,6 @@ void entry_put(struct requests *requests, const char *inbox, const struct entry_
     char condition[24];
     const struct header header = {"Nats-Expected-Last-Subject-Sequence", condition};
     const struct request request = {.subject = put->subject,
-                                    .lane = "append",
                                     .inbox = inbox,
                                     .headers = &header,
                                     .header_count = put->expected != ENTRY_ANY ? 1 : 0,
@@ -120,7 +119,6 @@ void entry_get(struct requests *requests, const char *inbox, const char *stream,
 {
     char api[API_BYTES];
     const struct request request = {.subject = api,
-                                    .lane = "get",
                                     .inbox = inbox,
                                     .data = "",
                                     .timeout_ms = TIMEOUT_MS,
@@ -155,7 +153,6 @@ void entry_end(struct requests *requests, const char *inbox, const char *stream,
 {
     char api[API_BYTES];
     const struct request request = {.subject = api,
-                                    .lane = "api",
                                     .inbox = inbox,
                                     .timeout_ms = TIMEOUT_MS,
                                     .done = on_end,

@@ -13,6 +13,13 @@ const char *msg_subject(const struct msg *msg);
 // NULL: the sender wants no answer.
 const char *msg_reply(const struct msg *msg);
 
+// The server's word that nobody took the request whose reply subject is this message's subject. It
+// has no data, no headers and no reply subject.
+bool msg_is_no_responders(const struct msg *msg);
+
+// It was sent with more than HEADER_BYTES_MAX of headers (see arrival.h), so it seems to have none.
+bool msg_headers_are_cut(const struct msg *msg);
+
 const void *msg_data(const struct msg *msg);
 size_t msg_len(const struct msg *msg);
 

@@ -1,9 +1,11 @@
 // The table of requests that wait for an answer.
 //
-// A slot is named by its index and a generation, so that a late answer to a request that has timed
-// out finds nothing. A request that was answered leaves no late answer behind: its reply subject is
-// used again, which spares the server from matching a new subject for every message. Deadlines are
-// looked at every TICK_MS while anything waits; when nothing does, no timer runs.
+// One wildcard subscription takes all answers, and the word that nobody was there to take a
+// request: that fails this request alone, and says that nothing was done. A slot is named by its
+// index and a generation, so that a late answer to a request that has timed out finds nothing. A
+// request that was answered leaves no late answer behind: its reply subject is used again, which
+// spares the server from matching a new subject for every message. Deadlines are looked at every
+// TICK_MS while anything waits; when nothing does, no timer runs.
 #include "broker/request.h"
 
 #include "broker/base/buf.h"
@@ -31,25 +33,17 @@ struct slot {
     int64_t deadline_ns;
     uint32_t generation;
     uint32_t next_free;
-    uint32_t lane;
-    bool failing;              // it is among those that fail_lane is about
+    bool failing;              // it is among those that fail_all is about
     char inbox[TOKEN_MAX + 1]; // where its answer comes to
     struct buf parts;          // of an answer that comes in several messages
-};
-
-// One subscription per kind of responder: when libnats says that nobody took a request, it does not
-// say which one, only by which subscription the answer would have come.
-struct lane {
-    struct requests *requests;
-    const char *name;
-    struct subscription *sub;
+    unsigned long part_count;  // how many that are; 0: none has come yet
+    unsigned long parts_seen;
 };
 
 struct requests {
     struct conn *conn;
     const char *inbox;
-    struct lane lanes[LANES_MAX];
-    uint32_t lane_count;
+    struct subscription *sub; // of all answers; NULL: not made yet
     uv_timer_t timer;
     char name[NAME_HEX_BYTES]; // ours alone among all programs on this NATS
     struct slot *slots;
@@ -82,6 +76,8 @@ static void finish(struct requests *requests, struct slot *slot, enum rc rc, str
     slot->done = NULL;
     slot->failing = false;
     buf_fini(&slot->parts);
+    slot->part_count = 0;
+    slot->parts_seen = 0;
     if (rc != RC_OK)
         slot->generation++; // its answer may still come
     slot->next_free = requests->free;
@@ -104,13 +100,13 @@ static void on_tick(uv_timer_t *timer)
     }
 }
 
-// lane: LANES_MAX for all of them. What the callbacks send meanwhile is not failed with the rest.
-static void fail_lane(struct requests *requests, uint32_t lane, enum rc rc)
+// What the callbacks send meanwhile is not failed with the rest.
+static void fail_all(struct requests *requests, enum rc rc)
 {
     for (uint32_t i = 0; i < requests->slot_count; i++) {
         struct slot *slot = &requests->slots[i];
 
-        slot->failing = slot->done != NULL && (lane == LANES_MAX || slot->lane == lane);
+        slot->failing = slot->done != NULL;
     }
     for (uint32_t i = 0; i < requests->slot_count; i++) {
         if (requests->slots[i].failing)
@@ -121,11 +117,11 @@ static void fail_lane(struct requests *requests, uint32_t lane, enum rc rc)
 static void on_state(void *ctx, bool up)
 {
     if (!up)
-        fail_lane(ctx, LANES_MAX, RC_TIMEOUT);
+        fail_all(ctx, RC_TIMEOUT);
 }
 
-// Whoever may have answers sent to one inbox must not be able to answer a request of another: names
-// and slots can be seen or guessed, the inbox is what NATS' permissions protect.
+// A client that receives answers in one inbox must not be able to answer a request of another:
+// names and slots can be seen or guessed, the inbox is what NATS' permissions protect.
 static bool is_in_inbox(const char *subject, const char *inbox)
 {
     const char *token = subject + sizeof INBOX_PREFIX - 1; // the subscription has that prefix
@@ -156,19 +152,39 @@ static struct slot *find(struct requests *requests, const char *subject)
     return &requests->slots[index];
 }
 
+// "<number>/<count>". False: it is something else.
+static bool read_mark(const char *mark, unsigned long *number, unsigned long *count)
+{
+    char *end;
+
+    *number = strtoul(mark, &end, 10);
+    if (*end != '/' || *mark < '0' || *mark > '9')
+        return false;
+    *count = strtoul(end + 1, &end, 10);
+    return *end == '\0' && *number > 0 && *number <= *count;
+}
+
 // Parts come in order, each marked "<number>/<count>" (one publisher, one subject, one connection).
+// One that is missing or comes twice means that the rest is not the whole answer.
 static void take_part(struct requests *requests, struct slot *slot, struct msg *msg,
                       const char *mark)
 {
-    char *end;
-    unsigned long number = strtoul(mark, &end, 10);
-    unsigned long count = *end == '/' ? strtoul(end + 1, NULL, 10) : 0;
+    unsigned long number;
+    unsigned long count;
     struct msg *whole;
 
+    if (!read_mark(mark, &number, &count) || number != slot->parts_seen + 1 ||
+        (slot->part_count != 0 && count != slot->part_count)) {
+        log_warn("request.parts", "mark=\"%.32s\" seen=%lu", mark, slot->parts_seen);
+        finish(requests, slot, RC_TIMEOUT, NULL);
+        return;
+    }
     if (slot->parts.len + msg_len(msg) > REPLY_BYTES_MAX) {
         finish(requests, slot, RC_TOO_LARGE, NULL);
         return;
     }
+    slot->part_count = count;
+    slot->parts_seen = number;
     buf_append(&slot->parts, msg_data(msg), msg_len(msg));
     if (number < count)
         return;
@@ -177,60 +193,37 @@ static void take_part(struct requests *requests, struct slot *slot, struct msg *
     msg_free(whole);
 }
 
-// Nobody is there to take a request of this lane. If it is the only one in flight, nothing was
-// done; otherwise any of the others may have been taken just before.
-static void on_no_responders(struct lane *lane)
-{
-    struct requests *requests = lane->requests;
-    uint32_t index = (uint32_t)(lane - requests->lanes);
-    uint32_t in_flight = 0;
-
-    for (uint32_t i = 0; i < requests->slot_count; i++) {
-        if (requests->slots[i].done != NULL && requests->slots[i].lane == index)
-            in_flight++;
-    }
-    fail_lane(requests, index, in_flight == 1 ? RC_UNAVAILABLE : RC_TIMEOUT);
-}
-
 static void on_reply(void *ctx, struct msg *msg)
 {
-    struct lane *lane = ctx;
-    struct requests *requests = lane->requests;
-    struct slot *slot;
+    struct requests *requests = ctx;
+    struct slot *slot = find(requests, msg_subject(msg));
     const char *part;
 
-    if (msg == NULL) {
-        on_no_responders(lane);
-        return;
-    }
-    slot = find(requests, msg_subject(msg));
     if (slot == NULL)
         return; // too late, or not for us
+    if (msg_is_no_responders(msg)) {
+        finish(requests, slot, RC_UNAVAILABLE, NULL); // nothing was done
+        return;
+    }
     part = msg_header(msg, HEADER_PART);
     if (part != NULL)
         take_part(requests, slot, msg, part);
+    else if (slot->parts_seen > 0)
+        finish(requests, slot, RC_TIMEOUT, NULL); // its other parts are missing
     else
         finish(requests, slot, RC_OK, msg);
 }
 
-// The lane of that name, made if it is new. NULL: it cannot be, logged.
-static struct lane *lane_for(struct requests *requests, const char *name)
+static bool can_be_answered(struct requests *requests)
 {
-    struct lane *lane = requests->lanes;
     char subject[REPLY_BYTES];
 
-    while (lane < requests->lanes + requests->lane_count && strcmp(lane->name, name) != 0)
-        lane++;
-    if (lane < requests->lanes + requests->lane_count)
-        return lane;
-    assert(requests->lane_count < LANES_MAX);
-    *lane = (struct lane){.requests = requests, .name = name};
-    (void)snprintf(subject, sizeof subject, INBOX_PREFIX "%s.%s.%" PRIx32 ".*", requests->inbox,
-                   requests->name, requests->lane_count);
-    if (conn_subscribe(&lane->sub, requests->conn, subject, NULL, on_reply, lane) != RC_OK)
-        return NULL;
-    requests->lane_count++;
-    return lane;
+    if (requests->sub != NULL)
+        return true;
+    (void)snprintf(subject, sizeof subject, INBOX_PREFIX "%s.%s.*", requests->inbox,
+                   requests->name);
+    return conn_subscribe(&requests->sub, requests->conn, subject, NULL, on_reply, requests) ==
+           RC_OK;
 }
 
 struct requests *requests_open(struct conn *conn, uv_loop_t *loop, const char *inbox)
@@ -268,36 +261,30 @@ void requests_close(struct requests *requests)
     if (requests == NULL)
         return;
     requests->closing = true;
-    for (uint32_t i = 0; i < requests->lane_count; i++)
-        conn_unsubscribe(requests->lanes[i].sub);
+    conn_unsubscribe(requests->sub);
     conn_forget_state(requests->conn, requests);
-    fail_lane(requests, LANES_MAX, RC_CLOSED);
+    fail_all(requests, RC_CLOSED);
     uv_close((uv_handle_t *)&requests->timer, on_timer_closed);
 }
 
 void request_send(struct requests *requests, const struct request *request)
 {
     char reply[REPLY_BYTES];
-    struct lane *lane = lane_for(requests, request->lane);
     const char *inbox = request->inbox != NULL ? request->inbox : requests->inbox;
     struct slot *slot;
     enum rc rc;
     int len;
 
-    if (lane == NULL) {
-        request->done(request->ctx, RC_UNAVAILABLE, NULL);
-        return;
-    }
-    if (requests->closing) {
-        request->done(request->ctx, RC_CLOSED, NULL);
+    if (requests->closing || !can_be_answered(requests)) {
+        request->done(request->ctx, requests->closing ? RC_CLOSED : RC_UNAVAILABLE, NULL);
         return;
     }
     if (requests->free == requests->slot_count)
         grow(requests);
     slot = &requests->slots[requests->free];
     assert(strlen(inbox) <= TOKEN_MAX);
-    len = snprintf(reply, sizeof reply, INBOX_PREFIX "%s.%s.%tx.%" PRIx32 "-%" PRIx32, inbox,
-                   requests->name, lane - requests->lanes, slot->generation, requests->free);
+    len = snprintf(reply, sizeof reply, INBOX_PREFIX "%s.%s.%" PRIx32 "-%" PRIx32, inbox,
+                   requests->name, slot->generation, requests->free);
     assert(len > 0 && (size_t)len < sizeof reply);
     rc = conn_publish(requests->conn, request->subject, reply, request->headers,
                       request->header_count, request->data, request->len);
@@ -308,7 +295,6 @@ void request_send(struct requests *requests, const struct request *request)
     requests->free = slot->next_free;
     slot->done = request->done;
     slot->ctx = request->ctx;
-    slot->lane = (uint32_t)(lane - requests->lanes);
     (void)snprintf(slot->inbox, sizeof slot->inbox, "%s", inbox);
     slot->deadline_ns = clock_now_ns() + request->timeout_ms * 1000000;
     if (requests->pending++ == 0)

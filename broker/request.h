@@ -1,6 +1,6 @@
 // Requests over NATS, many in flight on one thread.
 //
-// A few wildcard subscriptions take all the answers; the last token of a reply subject says which
+// One wildcard subscription takes all the answers; the last token of a reply subject says which
 // request it belongs to. Nothing blocks and no thread waits.
 #ifndef BROKER_REQUEST_H
 #define BROKER_REQUEST_H
@@ -11,20 +11,16 @@ struct requests;
 
 // Loop thread, exactly once per request. reply is borrowed, and NULL unless rc is RC_OK.
 // An answer in parts is handed over whole. RC_TOO_LARGE: the whole is more than REPLY_BYTES_MAX, or
-// the request more than the server takes. RC_TIMEOUT: no answer in time. RC_UNAVAILABLE: nobody
-// takes such requests, the connection broke while waiting, or nothing was sent. After RC_TIMEOUT
-// and a broken connection the outcome is unknown.
+// the request more than the server takes. RC_TIMEOUT: no answer in time, one whose parts are not
+// all there, or the connection broke while waiting: the outcome is unknown. RC_UNAVAILABLE: nobody
+// takes such requests now, or nothing was sent: nothing was done.
 typedef void (*request_done_fn)(void *ctx, enum rc rc, struct msg *reply);
 
-#define LANES_MAX 64
 #define REPLY_BYTES_MAX (256 * 1024 * 1024)
 
 struct request {
     const char *subject;
     const char *inbox; // second token of the reply subject; NULL: that of requests_open
-    const char
-        *lane; // requests that the same responders take have the same one: if those are gone, they
-               // all fail together; at most LANES_MAX different ones, borrowed for ever
     const struct header *headers;
     size_t header_count;
     const void *data;

@@ -5,6 +5,7 @@
 #include "broker/base/timestamp.h"
 #include "broker/metrics.h"
 #include "broker/packet/rules.h"
+#include "broker/service.h"
 #include "broker/subjects.h"
 #include "broker/topology.h"
 
@@ -274,6 +275,8 @@ static void print_help(const struct run_spec *spec)
                  "Configured by the environment:\n\n",
                  spec->name, spec->summary, spec->name);
     cfg_help(common_keys, stdout);
+    if (!spec->speaks_for_others) // then it answers commands
+        cfg_help(service_keys, stdout);
     if (spec->keys != NULL)
         cfg_help(spec->keys, stdout);
 }
@@ -293,6 +296,8 @@ static int read_arguments(int argc, char **argv, const struct run_spec *spec)
     }
     if (argc == 2 && strcmp(argv[1], "--markdown") == 0) {
         cfg_markdown(common_keys, stdout);
+        if (!spec->speaks_for_others)
+            cfg_markdown(service_keys, stdout);
         if (spec->keys != NULL)
             cfg_markdown(spec->keys, stdout);
         return EXIT_SUCCESS;
@@ -307,8 +312,11 @@ static enum rc load_settings(struct run *run)
 {
     enum log_level level = LOG_INFO;
     enum rc rc = cfg_load(common_keys, &run->settings);
+    struct service_limits limits;
     bool json;
 
+    if (!run->spec->speaks_for_others && cfg_load(service_keys, &limits) != RC_OK)
+        rc = RC_CONFIG;
     if (run->spec->keys != NULL && cfg_load(run->spec->keys, run->app) != RC_OK)
         rc = RC_CONFIG;
     if (rc != RC_OK)

@@ -58,7 +58,6 @@ void schema_check(struct store *store, const char *tenant, Text schema_id, Hr__C
     // The caller's key may have no inbox here: the program asks in its own name.
     subject_command(subject, tenant, inbox, "schema", "check");
     const struct request request = {.subject = subject,
-                                    .lane = "schema",
                                     .inbox = inbox,
                                     .data = payload.data,
                                     .len = payload.len,

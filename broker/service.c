@@ -16,12 +16,21 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#define COMMANDS_MAX 16
 #define ARENA_BYTES (16 * 1024)
 #define SPARE_MAX 1024           // work items kept for reuse
 #define IDEMPOTENCY_KEY_MAX 255  // characters
 #define PART_OVERHEAD_BYTES 4096 // room for headers in a part of a long answer
 #define REPLY_HEADERS_MAX 5
+
+// A gateway sends what it was sent with the ids of the path, and in protobuf, which is hardly ever
+// longer.
+#define BODY_SPARE_BYTES (64 * 1024)
+
+const struct cfg_key service_keys[] = {
+    CFG_I64(struct service_limits, body_max_bytes, "HR_MAX_BODY_BYTES", "1048576", 1024, 7340032,
+            "longest command, in bytes; the gateway's limit should be the same"),
+    CFG_END,
+};
 
 struct work {
     struct command command; // first: handlers get a pointer to it
@@ -29,6 +38,7 @@ struct work {
     const struct command_spec *spec;
     struct subject_parts subject;
     const char *reply;
+    bool headers_are_cut;
     bool headers_are_sound;
     bool json;
     int64_t start_ns;
@@ -44,7 +54,8 @@ struct listener {
 struct service {
     struct conn *conn;
     const struct service_config *config;
-    struct listener listeners[COMMANDS_MAX + 1]; // and ping
+    struct service_limits limits;
+    struct listener *listeners; // owned; one for every command, and ping
     size_t listener_count;
     struct command_spec ping;
     struct discover *discover;
@@ -242,6 +253,9 @@ static enum rc read_headers(struct work *work, const struct msg *msg, struct pro
     const char *key = msg_header(msg, HEADER_IDEMPOTENCY_KEY);
     enum rc rc;
 
+    if (work->headers_are_cut)
+        return problem_set(problem, command->arena, PROBLEM_INVALID_HEADER,
+                           "The headers are too long: at most 8192 bytes in all");
     if (!work->headers_are_sound)
         return problem_set(problem, command->arena, PROBLEM_INVALID_HEADER,
                            "The headers cannot be read; one without a value is not allowed");
@@ -263,8 +277,13 @@ static enum rc read_payload(struct work *work, const struct msg *msg, struct pro
 {
     struct command *command = &work->command;
     struct issues issues = {.arena = command->arena};
+    size_t max = (size_t)work->service->limits.body_max_bytes;
     enum rc rc;
 
+    // Decoded, it may take many times its bytes.
+    if (msg_len(msg) > max + BODY_SPARE_BYTES)
+        return problem_set(problem, command->arena, PROBLEM_TOO_LARGE,
+                           "The command should have at most %zu bytes", max);
     if (work->json) {
         // The message points into its text, and the text goes with msg.
         const char *text = arena_copy(command->arena, msg_data(msg), msg_len(msg));
@@ -298,8 +317,8 @@ static void on_request(void *ctx, struct msg *msg)
     struct problem problem;
     const char *reply;
 
-    if (msg == NULL)
-        return; // an empty message dressed as the server's 503
+    if (msg_is_no_responders(msg))
+        return; // a client's message, dressed as the server's
     reply = msg_reply(msg);
     work = work_take(listener->service);
     work->spec = listener->spec;
@@ -311,6 +330,7 @@ static void on_request(void *ctx, struct msg *msg)
         return;
     }
     work->reply = arena_copy(work->command.arena, reply, strlen(reply));
+    work->headers_are_cut = msg_headers_are_cut(msg);
     work->headers_are_sound = msg_headers_are_sound(msg); // first: libnats says so only once
     work->json = is_json(msg);
     work->command.tenant = work->subject.tenant;
@@ -359,11 +379,14 @@ static enum rc listen_to(struct service *service, const struct command_spec *spe
 enum rc service_open(struct service **out, struct conn *conn, const struct service_config *config)
 {
     struct service *service = calloc(1, sizeof *service);
-    enum rc rc = RC_OK;
+    enum rc rc;
 
     if (service == NULL)
         abort();
-    assert(config->command_count <= COMMANDS_MAX);
+    service->listeners = calloc(config->command_count + 1, sizeof *service->listeners);
+    if (service->listeners == NULL)
+        abort();
+    rc = cfg_load(service_keys, &service->limits);
     service->conn = conn;
     service->config = config;
     service->requests = metric_create(METRIC_COUNTER, "handoffrail_commands_total",
@@ -412,5 +435,6 @@ void service_close(struct service *service)
         arena_destroy(work->command.arena);
         free(work);
     }
+    free(service->listeners);
     free(service);
 }

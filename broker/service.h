@@ -3,13 +3,21 @@
 // Requests to hr.v1.cmd.<tenant>.<key>.<noun>.<verb> arrive through a queue group, so any number of
 // copies share them. Payloads are protobuf, or JSON with the header Content-Type: application/json,
 // and are answered in kind. A request whose reply subject is not in the caller's own inbox is
-// dropped.
+// dropped; one that is longer than service_keys allow is refused before it is decoded.
 #ifndef BROKER_SERVICE_H
 #define BROKER_SERVICE_H
 
+#include "broker/base/cfg.h"
 #include "broker/change.h"
 
 struct service;
+
+// Settings of every program that answers commands; service_open reads them.
+extern const struct cfg_key service_keys[];
+
+struct service_limits {
+    int64_t body_max_bytes;
+};
 
 // A request in hand. Everything in it lives until it is answered.
 struct command {
@@ -45,7 +53,7 @@ struct service_config {
     void *ctx; // for ready and the handlers
 };
 
-// config and what it points to must outlive the service.
+// config and what it points to must outlive the service. RC_CONFIG: bad settings. RC_IO: logged.
 enum rc service_open(struct service **service, struct conn *conn,
                      const struct service_config *config) MUST_CHECK;
 

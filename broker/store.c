@@ -112,7 +112,6 @@ static void on_loaded(void *ctx, enum rc rc, struct msg *reply)
 static void get(struct store *store, const char *subject, const char *body, struct load *load)
 {
     const struct request request = {.subject = subject,
-                                    .lane = "get",
                                     .inbox = store->inbox,
                                     .data = body,
                                     .len = strlen(body),
@@ -186,7 +185,6 @@ void store_append(struct store *store, const struct append *append, store_append
     if (append->restored)
         headers[count++] = (struct header){HEADER_RESTORED, "true"};
     const struct request request = {.subject = subject,
-                                    .lane = "append",
                                     .inbox = store->inbox,
                                     .headers = headers,
                                     .header_count = count,
@@ -221,7 +219,6 @@ void store_end(struct store *store, unsigned shard, store_appended_fn done, void
     char stream[STREAM_BYTES];
     char subject[STREAM_BYTES + 32];
     const struct request request = {.subject = subject,
-                                    .lane = "api",
                                     .inbox = store->inbox,
                                     .timeout_ms = LOAD_TIMEOUT_MS,
                                     .done = on_end,

@@ -1,7 +1,8 @@
 // A tree by deadline and a hash table by packet over the same entries.
 //
 // An entry exists while its packet has a deadline or a step of it is under way. While a step is
-// under way it is in the table alone, so that it cannot be started twice.
+// under way it is in the table alone, so that it cannot be started twice; newer records that are
+// heard meanwhile only set its deadline, and the end of the step arms it.
 #include "broker/timers.h"
 
 #include "broker/alarm.h"
@@ -50,6 +51,7 @@ struct firing {
     struct entry *entry;
     struct arena *arena;
     int64_t due_us;
+    uint64_t sequence; // of the record that was known when it began
     struct due_spec due;
     struct change_spec spec;
 };
@@ -185,31 +187,50 @@ void timers_note(struct timers *timers, const char *tenant, const char *packet_i
 
 static void ring(void *ctx);
 
+static void succeed(struct firing *firing, const struct stored *stored)
+{
+    struct timers *timers = firing->timers;
+    struct entry *entry = firing->entry;
+
+    metric_observe(timers->late_metric, "", (double)(timestamp_now_us() - firing->due_us) / 1e6);
+    metric_add(timers->fired_metric, "done", 1);
+    if (timers->config.on_fired != NULL)
+        timers->config.on_fired(timers->config.ctx, entry->tenant, entry->packet_id, stored);
+    if (stored->sequence >= entry->sequence)
+        timers_note(timers, entry->tenant, entry->packet_id, stored);
+    else
+        arm(timers, entry, entry->due_us); // as a newer record says, heard before this answer
+}
+
+static void fail(struct firing *firing, const struct problem *problem)
+{
+    struct timers *timers = firing->timers;
+    struct entry *entry = firing->entry;
+    int64_t again_us = timestamp_now_us() + AGAIN_AFTER_US;
+    bool is_newer = entry->sequence > firing->sequence;
+
+    if (problem->code == PROBLEM_NOT_FOUND && !is_newer) {
+        forget(timers, entry);
+        return;
+    }
+    metric_add(timers->fired_metric, "failed", 1);
+    log_warn("timers.failed", "packet_id=%s code=%s", entry->packet_id,
+             problem_name(problem->code));
+    arm(timers, entry, is_newer && entry->due_us > again_us ? entry->due_us : again_us);
+}
+
 static void on_fired(void *ctx, enum rc rc, const struct stored *stored,
                      const struct problem *problem)
 {
     struct firing *firing = ctx;
     struct timers *timers = firing->timers;
-    struct entry *entry = firing->entry;
 
     timers->firing--;
-    entry->firing = false;
-    if (rc == RC_OK) {
-        double late = (double)(timestamp_now_us() - firing->due_us) / 1e6;
-
-        metric_observe(timers->late_metric, "", late);
-        metric_add(timers->fired_metric, "done", 1);
-        if (timers->config.on_fired != NULL)
-            timers->config.on_fired(timers->config.ctx, entry->tenant, entry->packet_id, stored);
-        timers_note(timers, entry->tenant, entry->packet_id, stored);
-    } else if (problem->code == PROBLEM_NOT_FOUND) {
-        forget(timers, entry);
-    } else {
-        metric_add(timers->fired_metric, "failed", 1);
-        log_warn("timers.failed", "packet_id=%s code=%s", entry->packet_id,
-                 problem_name(problem->code));
-        arm(timers, entry, timestamp_now_us() + AGAIN_AFTER_US);
-    }
+    firing->entry->firing = false;
+    if (rc == RC_OK)
+        succeed(firing, stored);
+    else
+        fail(firing, problem);
     arena_destroy(firing->arena);
     ring(timers);
 }
@@ -226,6 +247,7 @@ static void fire(struct timers *timers, struct entry *entry)
     firing->entry = entry;
     firing->arena = arena;
     firing->due_us = entry->due_us;
+    firing->sequence = entry->sequence;
     firing->due = spec_of(timers, entry->tenant);
     firing->spec = (struct change_spec){
         .tenant = entry->tenant,

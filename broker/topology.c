@@ -276,7 +276,6 @@ static void take_step(struct ensure *ensure)
     char subject[SUBJECT_BYTES];
     struct buf body = {0};
     struct request request = {.subject = subject,
-                              .lane = "api",
                               .inbox = ensure->config.inbox,
                               .timeout_ms = STEP_TIMEOUT_MS,
                               .done = on_answer,

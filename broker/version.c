@@ -64,7 +64,6 @@ static void ask_postgres(struct version *version)
     // The caller's key may have no inbox here: the program asks in its own name.
     subject_command(subject, version->tenant, inbox, "packet", "version");
     const struct request request = {.subject = subject,
-                                    .lane = "version",
                                     .inbox = inbox,
                                     .data = payload.data,
                                     .len = payload.len,

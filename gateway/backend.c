@@ -109,6 +109,7 @@ struct command_headers {
 
 static void add(struct command_headers *headers, const char *name, const char *value)
 {
+    assert(headers->count < COMMAND_HEADERS_MAX); // each is added at one place, once
     headers->items[headers->count++] = (struct header){name, value};
 }
 
@@ -206,7 +207,6 @@ static void dispatch(struct call *call, const char *noun, const char *verb,
     char subject[SUBJECT_BYTES];
     Text payload = wire_pack(exchange->arena, request);
     const struct request message = {.subject = subject,
-                                    .lane = exchange->route->operation,
                                     .inbox = exchange->caller.key_id,
                                     .headers = headers->items,
                                     .header_count = headers->count,
@@ -312,7 +312,6 @@ void backend_query(struct exchange *exchange, const struct backend_query *query)
     uint64_t min_seq = 0;
     char subject[SUBJECT_BYTES];
     struct request message = {.subject = subject,
-                              .lane = exchange->route->operation,
                               .inbox = exchange->caller.key_id,
                               .headers = &header,
                               .data = payload.data,
@@ -366,7 +365,6 @@ static void wait_for_audit(struct exchange *exchange, ProtobufCMessage *reply, u
                                   arena_printf(exchange->arena, "%" PRIu64, sequence)};
     char subject[SUBJECT_BYTES];
     const struct request message = {.subject = subject,
-                                    .lane = "audit.wait",
                                     .inbox = exchange->caller.key_id,
                                     .headers = &header,
                                     .header_count = 1,

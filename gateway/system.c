@@ -127,7 +127,6 @@ void system_ready(struct exchange *exchange)
     for (size_t i = 0; i < WORKERS; i++) {
         char subject[SUBJECT_BYTES];
         const struct request request = {.subject = subject,
-                                        .lane = workers[i],
                                         .inbox = PROBE_KEY,
                                         .timeout_ms = PING_TIMEOUT_MS,
                                         .done = on_pong,

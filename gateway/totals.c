@@ -71,11 +71,8 @@ void totals_refresh(struct totals *totals, void (*done)(void *ctx), void *ctx)
 {
     char subject[SUBJECT_BYTES];
     struct refresh *refresh;
-    struct request request = {.subject = subject,
-                              .lane = "totals",
-                              .inbox = KEY,
-                              .timeout_ms = PATIENCE_MS,
-                              .done = on_totals};
+    struct request request = {
+        .subject = subject, .inbox = KEY, .timeout_ms = PATIENCE_MS, .done = on_totals};
 
     if (totals->asking || (totals->known != NULL && clock_now_ns() - totals->known_ns < FRESH_NS)) {
         done(ctx);

@@ -127,6 +127,25 @@ char *arena_printf(struct arena *arena, const char *format, ...)
     return text;
 }
 
+void arena_absorb(struct arena *arena, struct arena *other)
+{
+    struct block *oldest = other->current;
+
+    while (oldest->next != NULL)
+        oldest = oldest->next;
+    arena->used += other->used;
+    // Behind the block in use. The kept block must end the list, and must not be freed by a reset.
+    if (arena->current == arena->first) {
+        oldest->next = arena->first;
+        arena->current = other->current;
+        arena->offset = other->offset;
+    } else {
+        oldest->next = arena->current->next;
+        arena->current->next = other->current;
+    }
+    free(other);
+}
+
 size_t arena_used(const struct arena *arena)
 {
     return arena->used;

@@ -30,7 +30,10 @@ char *arena_copy(struct arena *arena, const void *data, size_t len);
 char *arena_printf(struct arena *arena, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 
-// What has been handed out since the last reset.
+// Takes other: what lives in it lives as long as what lives in arena, and other is gone.
+void arena_absorb(struct arena *arena, struct arena *other);
+
+// What has been handed out since the last reset, with what was absorbed.
 size_t arena_used(const struct arena *arena);
 
 #endif

@@ -3,7 +3,7 @@
 // Following the tail: what is behind its place is kept there. Catching up: it reads the stream with
 // a consumer of its own, at the pace of its client, until it has read everything that was there
 // when it began; if the tail still keeps what has come since, it follows from there, otherwise it
-// begins once more, much nearer.
+// begins once more, much nearer. When it may read is up to turns.c.
 #include "gateway/live/parts.h"
 
 #include "broker/base/log.h"
@@ -71,7 +71,7 @@ void listener_hear(struct listener *listener, const struct live_event *event)
 {
     bool wanted;
 
-    if (listener->state != LISTENER_HEARS || listener->catching != NULL ||
+    if (listener->state != LISTENER_HEARS || listener->turn != TURN_NONE ||
         event->sequence <= listener->position)
         return;
     wanted = wants(listener, event);
@@ -119,12 +119,16 @@ static const struct live_event *take_next(struct listener *listener)
 
 // --- catching up ---------------------------------------------------------------------------------
 
-static void stop_catching(struct listener *listener)
+bool listener_stop_catching(struct listener *listener)
 {
     struct catching *catching = listener->catching;
+    bool has_more;
 
     if (catching == NULL)
-        return;
+        return false;
+    has_more = catching->first != NULL;
+    // What was read and not wanted need not be read once more.
+    listener->position = has_more ? catching->first->sequence - 1 : catching->seen;
     listener->catching = NULL;
     consumer_close(catching->consumer);
     while (catching->first != NULL) {
@@ -135,6 +139,12 @@ static void stop_catching(struct listener *listener)
     }
     free(catching->taken);
     free(catching);
+    return has_more;
+}
+
+bool listener_has_come_further(const struct listener *listener)
+{
+    return listener->catching != NULL && listener->catching->seen > listener->catching->from;
 }
 
 // More is let in while what waits is little; otherwise that is owed until something is taken.
@@ -183,7 +193,7 @@ static void on_current(void *ctx, bool current)
         notify(listener);
 }
 
-static void catch_up(struct listener *listener, uint64_t place)
+void listener_start_catching(struct listener *listener)
 {
     struct tail *tail = listener->tail;
     struct run *run = tail->live->run;
@@ -191,18 +201,17 @@ static void catch_up(struct listener *listener, uint64_t place)
 
     if (catching == NULL)
         abort();
-    stop_catching(listener);
-    listener->at = NULL;
-    listener->position = place;
     listener->catching = catching;
-    catching->seen = place;
+    catching->from = listener->position;
+    catching->seen = listener->position;
     catching->level = tail->position;
     catching->config = (struct consumer_config){
         .inbox = run_name(run),
         .stream = tail->stream,
         .filter = tail->filter,
         .from = CONSUME_AFTER,
-        .start_after = place,
+        .start_after = listener->position,
+        .shared = tail->live->shared,
         .window = WINDOW,
         .on_message = on_message,
         .on_current = on_current,
@@ -210,6 +219,14 @@ static void catch_up(struct listener *listener, uint64_t place)
     };
     catching->consumer =
         consumer_open(run_requests(run), run_conn(run), run_loop(run), &catching->config);
+}
+
+static void catch_up(struct listener *listener, uint64_t place)
+{
+    (void)listener_stop_catching(listener);
+    listener->at = NULL;
+    listener->position = place;
+    turns_ask(listener);
 }
 
 static const struct live_event *take_caught(struct listener *listener)
@@ -240,8 +257,10 @@ static void leave_catching(struct listener *listener)
     const struct catching *catching = listener->catching;
     uint64_t place = catching->seen > catching->level ? catching->seen : catching->level;
 
-    stop_catching(listener);
-    if (!join(listener, place))
+    (void)listener_stop_catching(listener);
+    if (join(listener, place))
+        turns_leave(listener);
+    else
         catch_up(listener, place);
 }
 
@@ -267,7 +286,8 @@ void listener_end(struct listener *listener, enum listener_state state)
         return;
     log_info("live.ended", "tenant=%s state=%d position=%llu", listener->tail->tenant, (int)state,
              (unsigned long long)listener->position);
-    stop_catching(listener);
+    (void)listener_stop_catching(listener);
+    turns_leave(listener);
     listener->at = NULL;
     listener->state = state;
     notify(listener);
@@ -294,15 +314,15 @@ const struct live_event *listener_take(struct listener *listener)
 
     if (listener->state != LISTENER_HEARS)
         return NULL;
+    if (listener->turn == TURN_PARKED)
+        turns_ask(listener);
     if (listener->catching != NULL) {
         event = take_caught(listener);
         if (event != NULL || !listener->catching->caught_up)
             return event;
         leave_catching(listener);
-        if (listener->catching != NULL)
-            return NULL;
     }
-    return take_next(listener);
+    return listener->turn == TURN_NONE ? take_next(listener) : NULL;
 }
 
 void listener_rewind(struct listener *listener, uint64_t since)
@@ -311,9 +331,9 @@ void listener_rewind(struct listener *listener, uint64_t since)
         return;
     if (since < listener->position)
         catch_up(listener, since);
-    else if (listener->catching == NULL)
+    else if (listener->turn == TURN_NONE)
         count_behind(listener);
-    if (listener->catching == NULL && listener->behind > 0)
+    if (listener->turn == TURN_NONE && listener->behind > 0)
         notify(listener);
 }
 
@@ -324,7 +344,8 @@ void listener_close(struct listener *listener)
     if (listener == NULL)
         return;
     tail = listener->tail;
-    stop_catching(listener);
+    (void)listener_stop_catching(listener);
+    turns_leave(listener);
     DL_DELETE(tail->listeners, listener);
     if (tail->listeners == NULL)
         tail->unused_ns = clock_now_ns();

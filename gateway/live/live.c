@@ -1,6 +1,7 @@
 // All tenants that are listened to.
 #include "gateway/live/live.h"
 
+#include "broker/base/log.h"
 #include "broker/base/timestamp.h"
 #include "gateway/live/parts.h"
 
@@ -29,6 +30,7 @@ static void on_tick(uv_timer_t *timer)
         if (tail->listeners == NULL && clock_now_ns() - tail->unused_ns > UNUSED_NS)
             unused = tail;
     }
+    turns_tick(live);
     if (unused == NULL)
         return;
     HASH_DEL(live->tails, unused);
@@ -43,6 +45,9 @@ struct live *live_open(struct run *run)
         abort();
     live->run = run;
     live->scratch = arena_create(SCRATCH_BYTES);
+    if (shared_inbox_open(&live->shared, run_conn(run), run_name(run)) != RC_OK)
+        log_warn("live.inbox", "error=\"each consumer has its own\"");
+    notices_listen(live);
     uv_timer_init(run_loop(run), &live->tick);
     live->tick.data = live;
     uv_timer_start(&live->tick, on_tick, TICK_MS, TICK_MS);
@@ -70,11 +75,14 @@ void live_close(struct live *live)
         next = tail->hh.next;
         tail_free(tail);
     }
+    shared_inbox_close(live->shared);
+    conn_unsubscribe(live->notices);
     uv_close((uv_handle_t *)&live->tick, on_closed);
 }
 
 static void end_all(struct live *live, uint64_t beyond, enum listener_state state)
 {
+    live->ending = true;
     for (struct tail *tail = live->tails; tail != NULL; tail = tail->hh.next) {
         struct listener *listener;
 
@@ -85,6 +93,7 @@ static void end_all(struct live *live, uint64_t beyond, enum listener_state stat
             listener_end(listener, state);
         }
     }
+    live->ending = false;
 }
 
 void live_drain(struct live *live)

@@ -3,8 +3,9 @@
 // Each tenant that somebody listens to is followed once (tail.c), however many listen. A listener
 // (listener.c) is a place in the stream: it takes what comes behind it when its client is ready
 // for more. One that wants to go on from an earlier place reads the stream on its own until it has
-// caught up. So nothing is skipped and nothing is told twice, and a slow client costs no more than
-// its place; one that is too far behind the live end is ended, with a reason, and may come back.
+// caught up; only a few do so at a time, in turn (turns.c). So nothing is skipped and nothing is
+// told twice, and a slow client costs no more than its place; one that is too far behind the live
+// end is ended, with a reason, and may come back.
 #ifndef GATEWAY_LIVE_LIVE_H
 #define GATEWAY_LIVE_LIVE_H
 

@@ -7,15 +7,12 @@
 
 #include "broker/base/log.h"
 #include "broker/base/timestamp.h"
-#include "broker/packet/json_read.h"
-#include "broker/packet/json_write.h"
 #include "broker/subjects.h"
 
 #include <stdlib.h>
 #include <utlist.h>
 
 #define WINDOW 1000
-#define NOTICE_MAX 4096               // bytes
 #define FORCE_BYTES (4 * 1024 * 1024) // even for one who needs it, no more is kept
 
 static void forget_events(struct tail *tail)
@@ -81,44 +78,6 @@ static void on_message(void *ctx, struct msg *msg, const struct delivery *delive
         listener_hear(listener, event);
     }
     trim(tail);
-}
-
-static void on_notice(void *ctx, struct msg *msg)
-{
-    struct tail *tail = ctx;
-    struct arena *scratch = tail->live->scratch;
-    struct issues issues = {.arena = scratch};
-    struct listener *listener;
-    struct problem problem;
-    ProtobufCMessage *message;
-    const Hr__LiveNotice *notice;
-
-    if (msg == NULL || msg_len(msg) > NOTICE_MAX)
-        return;
-    if (json_read(&message, scratch, &hr__live_notice__descriptor, msg_data(msg), msg_len(msg),
-                  &issues, &problem) == RC_OK &&
-        issues.count == 0) {
-        notice = (const Hr__LiveNotice *)message;
-        DL_FOREACH(tail->listeners, listener)
-        {
-            if (listener->state == LISTENER_HEARS && channels_want_all(listener->config.channels))
-                listener->config.on_notice(
-                    listener->config.ctx,
-                    arena_copy(scratch, (const char *)notice->type.data, notice->type.len),
-                    json_of_message(scratch, message));
-        }
-    }
-    arena_reset(scratch);
-}
-
-static void listen_for_notices(struct tail *tail)
-{
-    char subject[SUBJECT_BYTES];
-
-    subject_notice(subject, tail->tenant);
-    if (conn_subscribe(&tail->notices, run_conn(tail->live->run), subject, NULL, on_notice, tail) !=
-        RC_OK)
-        log_warn("live.notices", "tenant=%s", tail->tenant);
 }
 
 static void follow(struct tail *tail, uint64_t last)
@@ -193,19 +152,17 @@ struct tail *tail_find(struct live *live, const char *tenant)
         .stream = tail->stream,
         .filter = tail->filter,
         .from = CONSUME_AFTER,
+        .shared = live->shared,
         .window = WINDOW,
         .on_message = on_message,
         .ctx = tail,
     };
     HASH_ADD_STR(live->tails, tenant, tail);
-    listen_for_notices(tail);
     return tail;
 }
 
 void tail_free(struct tail *tail)
 {
-    if (tail->notices != NULL)
-        conn_unsubscribe(tail->notices);
     consumer_close(tail->consumer);
     forget_events(tail);
     if (tail->asking)

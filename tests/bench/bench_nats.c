@@ -117,7 +117,6 @@ static void send_step(struct flow *flow)
     char subject[SUBJECT_BYTES];
     Text bytes = payload(flow);
     const struct request request = {.subject = subject,
-                                    .lane = "command",
                                     .inbox = bench.key,
                                     .data = bytes.data,
                                     .len = bytes.len,
@@ -150,7 +149,6 @@ static void append(struct flow *flow)
     char subject[64];
     const struct header header = {"Nats-Expected-Last-Subject-Sequence", "0"};
     const struct request request = {.subject = subject,
-                                    .lane = "append",
                                     .inbox = "bench",
                                     .headers = &header,
                                     .header_count = 1,
@@ -190,7 +188,6 @@ static void create_stream(struct flow *flows)
                                  "\"storage\":\"file\",\"max_msgs_per_subject\":100000,"
                                  "\"allow_direct\":true,\"discard\":\"new\"}";
     const struct request request = {.subject = "$JS.API.STREAM.CREATE." STREAM,
-                                    .lane = "api",
                                     .inbox = "bench",
                                     .data = config,
                                     .len = sizeof config - 1,

@@ -101,7 +101,6 @@ static void send_command(struct worker *worker, const char *verb, Text bytes)
 {
     char subject[SUBJECT_BYTES];
     const struct request request = {.subject = subject,
-                                    .lane = verb,
                                     .inbox = bench.key,
                                     .data = bytes.data,
                                     .len = bytes.len,

@@ -7,10 +7,10 @@ import time
 import uuid
 
 import pytest
-from agent import JSON, STREAM, command_pb2, packet_pb2, record_pb2
+from agent import JSON, STREAM, Agent, command_pb2, packet_pb2, record_pb2
 from config import put_key
 from packets import PACKETS, body, claim
-from rail import wait_until
+from rail import Rail, wait_until
 from web import Web
 
 NOWHERE = "11111111-1111-4111-8111-111111111111"
@@ -91,16 +91,31 @@ def test_a_life_in_protobuf(run, agent):
     assert gone.message().status == packet_pb2.STATUS_EXPIRED
 
 
-def test_a_packet_may_be_large_but_not_so_large_that_it_cannot_be_claimed(run, agent):
-    packet = body("a large one")
-    packet["context"]["custom"] = {"blob": "x" * 6_900_000}
-    made = run(agent.json("packet.create", packet))
-    assert made.status == 200
-    taken = run(agent.json("packet.claim", {"packet_id": made.json()["id"], **claim("coder")}))
-    assert (taken.status, taken.json()["status"]) == (200, "claimed")
-    assert taken.json()["context"]["custom"] == packet["context"]["custom"]
+def test_a_packet_may_be_large_but_not_so_large_that_it_cannot_be_claimed(run):
+    async def work(rail):
+        async with Agent(rail) as agent:
+            packet = body("a large one")
+            packet["context"]["custom"] = {"blob": "x" * 6_900_000}
+            made = await agent.json("packet.create", packet)
+            assert made.status == 200
+            taking = {"packet_id": made.json()["id"], **claim("coder")}
+            taken = await agent.json("packet.claim", taking)
+            assert (taken.status, taken.json()["status"]) == (200, "claimed")
+            assert taken.json()["context"]["custom"] == packet["context"]["custom"]
 
-    packet["context"]["custom"] = {"blob": "x" * 7_600_000}
+            packet["context"]["custom"] = {"blob": "x" * 7_600_000}
+            refused = await agent.json("packet.create", packet)
+            assert (refused.status, refused.json()["code"]) == (413, "too_large")
+
+    with Rail(env={"HR_MAX_BODY_BYTES": "7340032"}) as rail:
+        run(work(rail))
+
+
+def test_a_command_may_be_as_long_as_a_request_over_rest(run, agent):
+    packet = body("a large one")
+    packet["context"]["custom"] = {"blob": "x" * 1_000_000}
+    assert run(agent.json("packet.create", packet)).status == 200
+    packet["context"]["custom"] = {"blob": "x" * 1_200_000}
     refused = run(agent.json("packet.create", packet))
     assert (refused.status, refused.json()["code"]) == (413, "too_large")
 
@@ -421,7 +436,7 @@ def test_an_agent_cannot_answer_a_request_of_another_key(run, rail, agent, admin
                 await asyncio.sleep(0.02)
             assert answer.status == 204, answer
             await agent.nats.flush()
-            names = {name.rsplit(".", 2)[0] for name in seen if name.count(".") == 4}
+            names = {name.rsplit(".", 1)[0] for name in seen if name.count(".") == 3}
             assert names, "the gateway's name is seen"
             waiting = asyncio.ensure_future(
                 other.post(PACKETS + "/claim-next", {**wish, "wait_seconds": 2})
@@ -431,15 +446,14 @@ def test_an_agent_cannot_answer_a_request_of_another_key(run, rail, agent, admin
             made = (await agent.json("packet.create", body())).json()["id"]
             data = json.dumps({"packet_id": made}).encode()
             for name in names:
-                for lane in range(8):
-                    for generation in range(16):
-                        for slot in range(8):
-                            await agent.nats.publish(
-                                agent.subject("packet.get"),
-                                data,
-                                reply=f"{name}.{lane:x}.{generation:x}-{slot:x}",
-                                headers={"Content-Type": JSON},
-                            )
+                for generation in range(64):
+                    for slot in range(16):
+                        await agent.nats.publish(
+                            agent.subject("packet.get"),
+                            data,
+                            reply=f"{name}.{generation:x}-{slot:x}",
+                            headers={"Content-Type": JSON},
+                        )
             await agent.nats.flush()
             answer = await waiting
             assert answer.status == 204, answer

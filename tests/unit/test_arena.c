@@ -83,3 +83,28 @@ Test(arena, may_be_null_to_destroy)
 {
     arena_destroy(NULL);
 }
+
+Test(arena, what_was_absorbed_lives_until_the_reset)
+{
+    struct arena *arena = arena_create(64);
+
+    for (int round = 0; round < 3; round++) {
+        for (int i = 0; i < 4; i++) {
+            struct arena *other = arena_create(32);
+            char *small = arena_copy(other, "small", 5);
+            char *large = arena_calloc(other, 1, 500);
+            char *own = i % 2 == 0 ? arena_copy(arena, "own", 3) : NULL;
+            size_t used = arena_used(arena) + arena_used(other);
+
+            arena_absorb(arena, other);
+            cr_assert_eq(arena_used(arena), used);
+            (void)arena_calloc(arena, 1, i == 3 ? 1000 : 24);
+            cr_assert_str_eq(small, "small");
+            cr_assert_eq(large[499], 0);
+            cr_assert(own == NULL || strcmp(own, "own") == 0);
+        }
+        arena_reset(arena);
+        cr_assert_eq(arena_used(arena), 0);
+    }
+    arena_destroy(arena);
+}

@@ -95,8 +95,9 @@ static struct stored load_row(uint64_t sequence, struct arena *arena)
     const struct row *row = &fake.rows[sequence - 1];
     ProtobufCMessage *message;
     struct stored stored = {.sequence = sequence};
+    const char *bytes = arena_copy(arena, row->bytes, row->len); // as the real one: they are kept
 
-    cr_assert_eq(wire_unpack(&message, arena, &hr__packet_record__descriptor, row->bytes, row->len),
+    cr_assert_eq(wire_unpack(&message, arena, &hr__packet_record__descriptor, bytes, row->len),
                  RC_OK);
     stored.record = (Hr__PacketRecord *)message;
     message_complete(&stored.record->packet->base, arena);
@@ -469,6 +470,39 @@ Test(change, gives_up_when_it_loses_every_race)
     cr_assert_eq(outcome.problem.retry_after_seconds, 1);
     cr_assert_eq(fake.append_count, 65);
     cr_assert_eq(fake.row_count, 1 + 65, "all of them the rival's");
+}
+
+// Its memory is not that of the change in hand.
+static void rival_changes_something(void)
+{
+    struct arena *own = memory;
+
+    memory = arena_create(64 * 1024);
+    (void)update(packet_id, "{}");
+    arena_destroy(memory);
+    memory = own;
+}
+
+Test(change, needs_the_memory_of_two_tries_however_many_races_it_loses)
+{
+    struct outcome outcome;
+    size_t before;
+
+    outcome = create_with(
+        NULL, arena_printf(memory,
+                           "{\"metadata\":{\"source_agent\":{\"id\":\"s\",\"name\":\"S\"},"
+                           "\"target_agent\":{\"id\":\"t\",\"name\":\"T\"}},"
+                           "\"context\":{\"summary\":\"x\",\"custom\":{\"x\":\"%0100000d\"}}}",
+                           0));
+    packet_id = id_of(&outcome);
+    for (size_t i = 0; i < 60; i++)
+        fake.acts[i + 1] = ACT_RIVAL;
+    fake.rival = rival_changes_something;
+    before = arena_used(memory);
+    outcome = claim_with(packet_id, NULL, "coder");
+    assert_stored(&outcome, 62);
+    ASSERT_TEXT(outcome.stored.record->packet->claim->holder->id, "coder");
+    cr_assert_lt(arena_used(memory) - before, 8 * fake.rows[0].len);
 }
 
 Test(change, that_was_stored_in_the_last_race_is_not_reported_as_lost)

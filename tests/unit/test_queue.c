@@ -288,3 +288,19 @@ Test(queue, wakes_thousands_in_the_order_of_their_time)
     }
     queue_hurry(queue, hook);
 }
+
+Test(queue, takes_only_keys_that_a_hook_can_have)
+{
+    char key[200];
+
+    cr_assert(queue_takes_key("acme.11111111-1111-4111-8111-111111111111"));
+    cr_assert_not(queue_takes_key(""));
+    cr_assert_not(queue_takes_key("acme"));
+    cr_assert_not(queue_takes_key(".one"));
+    (void)snprintf(key, sizeof key, "%0*d.x", TOKEN_MAX, 0);
+    cr_assert(queue_takes_key(key));
+    (void)snprintf(key, sizeof key, "%0*d.x", TOKEN_MAX + 1, 0);
+    cr_assert_not(queue_takes_key(key), "its tenant is too long");
+    (void)snprintf(key, sizeof key, "acme.%0150d", 0);
+    cr_assert_not(queue_takes_key(key), "its id is too long");
+}

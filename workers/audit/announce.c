@@ -201,7 +201,6 @@ static void publish(struct parcel *parcel, Text line)
     char subject[SUBJECT_BYTES];
     const struct request request = {
         .subject = subject,
-        .lane = "heads",
         .inbox = run_name(announcer->config.run),
         .headers = &json,
         .header_count = 1,

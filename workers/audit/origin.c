@@ -134,7 +134,6 @@ static void get_record(struct origin_check *check)
     int len = snprintf(body, sizeof body, "{\"seq\":%" PRIu64 "}", check->probe);
     const struct request request = {
         .subject = subject,
-        .lane = "origin",
         .inbox = check->inbox,
         .data = body,
         .len = (size_t)len,
@@ -245,7 +244,6 @@ void origin_begin(struct origin_check **check, struct requests *requests, const 
     char subject[STREAM_BYTES + 32];
     const struct request request = {
         .subject = subject,
-        .lane = "origin",
         .inbox = inbox,
         .timeout_ms = TIMEOUT_MS,
         .done = on_info,

@@ -42,7 +42,6 @@ static void ask(struct projected *projected)
     char number[24];
     const struct header header = {HEADER_MIN_SEQ, number};
     const struct request request = {.subject = subject,
-                                    .lane = "audit.wait",
                                     .inbox = name,
                                     .headers = &header,
                                     .header_count = 1,

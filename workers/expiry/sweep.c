@@ -54,7 +54,6 @@ static void ask(struct job *job, const char *subject, const char *body, request_
 {
     const struct request request = {
         .subject = subject,
-        .lane = "sweep",
         .inbox = run_name(job->sweep->run),
         .data = body,
         .len = strlen(body),

@@ -37,7 +37,6 @@ static void ask(struct follow *follow, const char *verb, const struct buf *body,
     const struct request request = {
         .subject = subject,
         .inbox = store_inbox(follow->store),
-        .lane = "api",
         .data = body->data,
         .len = body->len,
         .timeout_ms = TIMEOUT_MS,

@@ -251,8 +251,10 @@ void follow_on_hook(void *ctx, const char *key, const Hr__Hook *config)
     struct hook *hook = queue_hook(follower->config.queue, key);
     unsigned partition;
 
-    if (id == NULL || strlen(key) >= HOOK_KEY_BYTES)
+    if (!queue_takes_key(key)) {
+        log_warn("hook.key", "key=%.32s reason=\"not of a hook\"", key);
         return;
+    }
     partition = owners_partition(id + 1);
     if (follower->parts[partition].state != ACTIVE)
         return;
@@ -290,7 +292,7 @@ static void find_lowest(void *ctx, const char *key, const ProtobufCMessage *mess
     const Hr__Hook *config = (const Hr__Hook *)message;
     const char *id = strchr(key, '.');
 
-    if (id == NULL || owners_partition(id + 1) != activation->partition)
+    if (!queue_takes_key(key) || owners_partition(id + 1) != activation->partition)
         return;
     if (!activation->any || config->from_sequence < activation->lowest)
         activation->lowest = config->from_sequence;
@@ -304,8 +306,7 @@ static void add_hook(void *ctx, const char *key, const ProtobufCMessage *message
     const char *id = strchr(key, '.');
     struct hook *hook;
 
-    if (id == NULL || strlen(key) >= HOOK_KEY_BYTES ||
-        owners_partition(id + 1) != activation->partition)
+    if (!queue_takes_key(key) || owners_partition(id + 1) != activation->partition)
         return;
     hook = queue_add_hook(activation->follower->config.queue, key, activation->partition);
     hook->config = config;

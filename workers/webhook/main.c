@@ -13,6 +13,7 @@
 #include "workers/webhook/replay.h"
 
 #include <stdio.h>
+#include <string.h>
 
 #define LIGHT_MAX 256 // deliveries of a hook whose bodies are kept in memory
 
@@ -181,6 +182,12 @@ static enum rc on_open(void *ctx, struct run *run)
 
     if (wrong != NULL) {
         log_error("webhook.setting", "name=HR_WEBHOOK_RETRY_SECONDS reason=\"%s\"", wrong);
+        return RC_CONFIG;
+    }
+    if (strlen(app->name) >= OWNER_NAME_BYTES) {
+        log_error("webhook.setting",
+                  "name=HR_WEBHOOK_WORKER_NAME reason=\"more than %d characters\"",
+                  OWNER_NAME_BYTES - 1);
         return RC_CONFIG;
     }
     app->hooks.attempts.ring = app->ring;

@@ -201,7 +201,7 @@ static void on_member(void *ctx, struct msg *msg)
     struct member *oldest = &owners->members[0];
     int64_t now_ns = clock_now_ns();
 
-    if (msg == NULL || msg_len(msg) == 0 || msg_len(msg) >= OWNER_NAME_BYTES)
+    if (msg_len(msg) == 0 || msg_len(msg) >= OWNER_NAME_BYTES)
         return;
     for (size_t i = 0; i < MEMBERS_MAX; i++) {
         struct member *member = &owners->members[i];

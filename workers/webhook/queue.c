@@ -240,6 +240,13 @@ struct hook *queue_hooks(const struct queue *queue)
     return queue->hooks;
 }
 
+bool queue_takes_key(const char *key)
+{
+    size_t len = strcspn(key, ".");
+
+    return len > 0 && len <= TOKEN_MAX && key[len] == '.' && strlen(key) < HOOK_KEY_BYTES;
+}
+
 struct hook *queue_add_hook(struct queue *queue, const char *key, unsigned partition)
 {
     struct hook *hook = make(sizeof *hook);
@@ -247,7 +254,7 @@ struct hook *queue_add_hook(struct queue *queue, const char *key, unsigned parti
     char name[TOKEN_MAX + 1];
     struct tenant *tenant;
 
-    assert(strlen(key) < sizeof hook->key && len < sizeof name);
+    assert(queue_takes_key(key));
     memcpy(name, key, len);
     name[len] = '\0';
     tenant = queue_tenant(queue, name);

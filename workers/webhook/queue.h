@@ -141,7 +141,11 @@ struct hook *queue_hook(const struct queue *queue, const char *key);
 struct tenant *queue_tenant(const struct queue *queue, const char *name);
 struct hook *queue_hooks(const struct queue *queue); // the first; then hh.next
 
-// key: <tenant>.<hook id>
+// Is it <tenant>.<hook id>, both of a length that a hook can have? Entries of the bucket that are
+// not are passed over.
+bool queue_takes_key(const char *key);
+
+// key: one that queue_takes_key.
 struct hook *queue_add_hook(struct queue *queue, const char *key, unsigned partition);
 
 // With all its deliveries, except those that are taken: queue_done frees them.

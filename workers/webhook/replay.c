@@ -211,7 +211,6 @@ static void on_replay(void *ctx, struct answer *answer)
     struct hooks *hooks = one->replay.hooks;
     char body[SUBJECT_BYTES + 64];
     const struct request find = {.subject = "$JS.API.STREAM.MSG.GET." STREAM_DELIVERIES,
-                                 .lane = "api",
                                  .inbox = run_name(hooks->run),
                                  .data = body,
                                  .timeout_ms = QUERY_TIMEOUT_MS,
@@ -362,7 +361,6 @@ static void on_retry_all(void *ctx, struct answer *answer)
     payload = wire_pack(arena, &wanted->base);
     subject_command(subject, all->command->tenant, run_name(run), "hook", "dlq");
     request_send(run_requests(run), &(struct request){.subject = subject,
-                                                      .lane = "dlq",
                                                       .inbox = run_name(run),
                                                       .data = payload.data,
                                                       .len = payload.len,
