@@ -24,7 +24,6 @@
 #define TICK_MS 50
 #define SLOTS_FIRST 256
 #define NAME_HEX_BYTES 33
-#define REPLY_BYTES 160
 #define INBOX_PREFIX "_INBOX."
 
 struct slot {
@@ -267,36 +266,62 @@ void requests_close(struct requests *requests)
     uv_close((uv_handle_t *)&requests->timer, on_timer_closed);
 }
 
+// Fills a free slot's reply subject; the slot is taken by take_slot.
+static void name_reply(struct requests *requests, const char *inbox, char reply[REPLY_BYTES])
+{
+    const struct slot *slot;
+    int len;
+
+    if (requests->free == requests->slot_count)
+        grow(requests);
+    slot = &requests->slots[requests->free];
+    assert(strlen(inbox) <= TOKEN_MAX);
+    len = snprintf(reply, REPLY_BYTES, INBOX_PREFIX "%s.%s.%" PRIx32 "-%" PRIx32, inbox,
+                   requests->name, slot->generation, requests->free);
+    assert(len > 0 && (size_t)len < REPLY_BYTES);
+}
+
+static void take_slot(struct requests *requests, const char *inbox, int64_t timeout_ms,
+                      request_done_fn done, void *ctx)
+{
+    struct slot *slot = &requests->slots[requests->free];
+
+    requests->free = slot->next_free;
+    slot->done = done;
+    slot->ctx = ctx;
+    (void)snprintf(slot->inbox, sizeof slot->inbox, "%s", inbox);
+    slot->deadline_ns = clock_now_ns() + timeout_ms * 1000000;
+    if (requests->pending++ == 0)
+        uv_timer_start(&requests->timer, on_tick, TICK_MS, TICK_MS);
+}
+
 void request_send(struct requests *requests, const struct request *request)
 {
-    char reply[REPLY_BYTES];
+    char own[REPLY_BYTES];
+    char *reply = request->reply != NULL ? request->reply : own;
     const char *inbox = request->inbox != NULL ? request->inbox : requests->inbox;
-    struct slot *slot;
     enum rc rc;
-    int len;
 
     if (requests->closing || !can_be_answered(requests)) {
         request->done(request->ctx, requests->closing ? RC_CLOSED : RC_UNAVAILABLE, NULL);
         return;
     }
-    if (requests->free == requests->slot_count)
-        grow(requests);
-    slot = &requests->slots[requests->free];
-    assert(strlen(inbox) <= TOKEN_MAX);
-    len = snprintf(reply, sizeof reply, INBOX_PREFIX "%s.%s.%" PRIx32 "-%" PRIx32, inbox,
-                   requests->name, slot->generation, requests->free);
-    assert(len > 0 && (size_t)len < sizeof reply);
+    name_reply(requests, inbox, reply);
     rc = conn_publish(requests->conn, request->subject, reply, request->headers,
                       request->header_count, request->data, request->len);
     if (rc != RC_OK) {
         request->done(request->ctx, rc, NULL);
         return;
     }
-    requests->free = slot->next_free;
-    slot->done = request->done;
-    slot->ctx = request->ctx;
-    (void)snprintf(slot->inbox, sizeof slot->inbox, "%s", inbox);
-    slot->deadline_ns = clock_now_ns() + request->timeout_ms * 1000000;
-    if (requests->pending++ == 0)
-        uv_timer_start(&requests->timer, on_tick, TICK_MS, TICK_MS);
+    take_slot(requests, inbox, request->timeout_ms, request->done, request->ctx);
+}
+
+enum rc request_expect(struct requests *requests, int64_t timeout_ms, request_done_fn done,
+                       void *ctx, char reply[REPLY_BYTES])
+{
+    if (requests->closing || !can_be_answered(requests))
+        return RC_UNAVAILABLE;
+    name_reply(requests, requests->inbox, reply);
+    take_slot(requests, requests->inbox, timeout_ms, done, ctx);
+    return RC_OK;
 }

@@ -16,6 +16,7 @@ struct requests;
 // takes such requests now, or nothing was sent: nothing was done.
 typedef void (*request_done_fn)(void *ctx, enum rc rc, struct msg *reply);
 
+#define REPLY_BYTES 160 // of a reply subject
 #define REPLY_BYTES_MAX (256 * 1024 * 1024)
 
 struct request {
@@ -28,6 +29,7 @@ struct request {
     int64_t timeout_ms;
     request_done_fn done;
     void *ctx;
+    char *reply; // gets the reply subject, REPLY_BYTES; NULL: nobody wants to know it
 };
 
 // conn must outlive it. inbox: second token of the reply subjects, which the caller must be allowed
@@ -43,5 +45,11 @@ void requests_close(struct requests *requests);
 // Everything in request is copied or sent before the return, so all of it may be on the stack.
 // done may be called before request_send returns (with RC_UNAVAILABLE or RC_TOO_LARGE).
 void request_send(struct requests *requests, const struct request *request);
+
+// Watches whether a message that the caller publishes itself, with this reply subject and at once,
+// is taken. done: RC_UNAVAILABLE: nobody subscribes to its subject; RC_TIMEOUT: it was delivered,
+// or that is not known. RC_UNAVAILABLE: nothing is watched, done is not called.
+enum rc request_expect(struct requests *requests, int64_t timeout_ms, request_done_fn done,
+                       void *ctx, char reply[REPLY_BYTES]) MUST_CHECK;
 
 #endif

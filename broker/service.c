@@ -146,8 +146,8 @@ static enum rc send_parts(struct work *work, const struct answer *answer)
         add_header(&part, HEADER_PART, mark);
         part.data = (const char *)answer->data + offset;
         part.len = answer->len - offset < room ? answer->len - offset : room;
-        rc = conn_publish(work->service->conn, work->reply, NULL, part.headers, part.header_count,
-                          part.data, part.len);
+        rc = conn_publish(work->service->conn, work->reply, work->command.receipt, part.headers,
+                          part.header_count, part.data, part.len);
     }
     return rc;
 }
@@ -158,13 +158,18 @@ static void send_answer(struct work *work, const struct answer *answer)
     enum rc rc;
 
     if (answer->len + PART_OVERHEAD_BYTES <= conn_max_payload(conn))
-        rc = conn_publish(conn, work->reply, NULL, answer->headers, answer->header_count,
-                          answer->data, answer->len);
+        rc = conn_publish(conn, work->reply, work->command.receipt, answer->headers,
+                          answer->header_count, answer->data, answer->len);
     else
         rc = send_parts(work, answer);
     if (rc != RC_OK)
         log_warn("service.answer_lost", "noun=%s verb=%s reason=\"%s\"", work->spec->noun,
                  work->spec->verb, rc_text(rc));
+}
+
+const char *command_reply_subject(const struct command *command)
+{
+    return ((const struct work *)command)->reply;
 }
 
 static void put_payload(struct work *work, struct answer *answer, const ProtobufCMessage *message)

@@ -31,6 +31,8 @@ struct command {
     uint64_t min_seq;            // 0: none
     const void *decide_ctx;      // for command_change, set by the handler; see decide.h
     change_check_fn check;       // likewise; see change.h
+    const char *receipt;         // reply subject of its answer, set by the handler; see
+                                 // request_expect. NULL: none
 };
 
 // Loop thread. Must see to it that the command is answered exactly once, now or later.
@@ -65,6 +67,9 @@ size_t service_in_hand(const struct service *service);
 
 // NULL is allowed. Nothing may be in hand.
 void service_close(struct service *service);
+
+// Where the answer goes to. Lives as long as the command.
+const char *command_reply_subject(const struct command *command);
 
 // Each ends the command: it and everything in its arena are gone. sequence: 0 for none.
 void command_reply(struct command *command, const ProtobufCMessage *reply, uint64_t sequence);

@@ -52,6 +52,12 @@
 #define SUBJECT_GIVEN "hr.v1.given.*.*"
 
 // Headers of requests.
+// A requester waits no more for an answer to claim-next; the payload is the reply subject of its
+// request. Every claim worker hears it.
+#define NOUN_PACKET "packet"
+#define VERB_WITHDRAW "claim-next-withdraw"
+#define SUBJECT_WITHDRAW "hr.v1.cmd.*.*." NOUN_PACKET "." VERB_WITHDRAW
+
 #define HEADER_CONTENT_TYPE "Content-Type"
 #define HEADER_IDEMPOTENCY_KEY "Idempotency-Key"
 #define HEADER_IF_MATCH "HR-If-Match"

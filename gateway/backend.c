@@ -1,6 +1,7 @@
 // Commands over NATS on behalf of HTTP clients.
 #include "gateway/backend.h"
 
+#include "broker/base/log.h"
 #include "broker/subjects.h"
 #include "gateway/http.h"
 #include "gateway/routes.h"
@@ -23,6 +24,7 @@ struct call {
     const ProtobufCMessageDescriptor *reply;
     backend_done_fn done;
     bool may_have_changed; // something: a lost answer leaves the outcome open
+    char reply_subject[REPLY_BYTES];
 };
 
 static enum rc refuse(struct exchange *exchange, enum problem_code code, const char *text)
@@ -214,7 +216,8 @@ static void dispatch(struct call *call, const char *noun, const char *verb,
                                     .len = payload.len,
                                     .timeout_ms = COMMAND_TIMEOUT_MS + exchange->patience_ms,
                                     .done = on_reply,
-                                    .ctx = call};
+                                    .ctx = call,
+                                    .reply = call->reply_subject};
 
     subject_command(subject, exchange->about != NULL ? exchange->about : exchange->caller.tenant,
                     exchange->caller.key_id, noun, verb);
@@ -226,7 +229,8 @@ static struct call *call_create(struct exchange *exchange, const ProtobufCMessag
 {
     struct call *call = arena_alloc(exchange->arena, sizeof *call);
 
-    *call = (struct call){exchange, reply, done, !reads};
+    *call = (struct call){
+        .exchange = exchange, .reply = reply, .done = done, .may_have_changed = !reads};
     return call;
 }
 
@@ -384,6 +388,11 @@ static void on_changed(struct exchange *exchange, ProtobufCMessage *reply, uint6
     const char *durability = web_header(exchange->request, "X-HR-Durability");
 
     seqs_raise(exchange->gateway->seqs, exchange->caller.tenant, sequence);
+    if (exchange->give_back != NULL && web_is_gone(exchange->request)) {
+        exchange->give_back(exchange, reply, sequence);
+        http_respond(exchange, 204, NULL, NULL, 0, "", 0);
+        return;
+    }
     if (durability != NULL && strcasecmp(durability, "audited") == 0)
         wait_for_audit(exchange, reply, sequence);
     else
@@ -398,4 +407,56 @@ void backend_change(struct exchange *exchange, const char *noun, const char *ver
     assert((exchange->route->flags & ROUTE_AUDITS) != 0);
     backend_send(exchange, noun, verb, request, reply != NULL ? reply : &hr__packet__descriptor,
                  false, on_changed);
+}
+
+// --- waiting -------------------------------------------------------------------------------------
+
+static void on_told(void *ctx, enum rc rc, struct msg *reply)
+{
+    (void)ctx; // the exchange may be gone
+    (void)reply;
+    if (rc != RC_OK)
+        log_info("backend.tell", "reason=\"%s\"", rc_text(rc));
+}
+
+void backend_tell(struct exchange *exchange, const char *noun, const char *verb,
+                  const struct header *headers, size_t header_count, const void *data, size_t len)
+{
+    char subject[SUBJECT_BYTES];
+    const struct request message = {.subject = subject,
+                                    .inbox = exchange->caller.key_id,
+                                    .headers = headers,
+                                    .header_count = header_count,
+                                    .data = data,
+                                    .len = len,
+                                    .timeout_ms = COMMAND_TIMEOUT_MS,
+                                    .done = on_told};
+
+    subject_command(subject, exchange->caller.tenant, exchange->caller.key_id, noun, verb);
+    request_send(run_requests(exchange->gateway->run), &message);
+}
+
+static void on_gone(void *ctx)
+{
+    const struct call *call = ctx;
+    char subject[SUBJECT_BYTES];
+
+    subject_command(subject, call->exchange->caller.tenant, call->exchange->caller.key_id,
+                    NOUN_PACKET, VERB_WITHDRAW);
+    // If it is lost, what is given comes to give_back.
+    (void)!conn_publish(run_conn(call->exchange->gateway->run), subject, NULL, NULL, 0,
+                        call->reply_subject, strlen(call->reply_subject));
+}
+
+void backend_wait(struct exchange *exchange, const char *noun, const char *verb,
+                  const ProtobufCMessage *request, backend_done_fn give_back)
+{
+    struct command_headers headers = {.count = 0};
+    struct call *call = call_create(exchange, exchange->route->reply, false, on_changed);
+
+    exchange->give_back = give_back;
+    if (add_client_headers(exchange, &headers, false) != RC_OK)
+        return;
+    web_on_gone(exchange->request, on_gone, call);
+    dispatch(call, noun, verb, request, &headers);
 }

@@ -23,6 +23,17 @@ void backend_send(struct exchange *exchange, const char *noun, const char *verb,
 void backend_change(struct exchange *exchange, const char *noun, const char *verb,
                     const ProtobufCMessage *request);
 
+// As backend_change, for a command that waits until there is something to give. If the client goes
+// away meanwhile, the wait is withdrawn; what was given all the same is handed to give_back, which
+// must see to it that nobody else misses it. The exchange is answered afterwards, to nobody.
+void backend_wait(struct exchange *exchange, const char *noun, const char *verb,
+                  const ProtobufCMessage *request, backend_done_fn give_back);
+
+// Sends a command as the exchange's caller and does not look at the answer: what an exchange whose
+// client has gone leaves to be done. headers: may be NULL when header_count is 0.
+void backend_tell(struct exchange *exchange, const char *noun, const char *verb,
+                  const struct header *headers, size_t header_count, const void *data, size_t len);
+
 // A command that changes nothing, one of several that make up one answer.
 struct backend_query {
     const char *noun;

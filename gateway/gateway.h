@@ -64,7 +64,9 @@ struct exchange {
     struct caller caller;      // of a route that needs one
     const char *about;         // tenant that commands are about, if not the caller's; NULL: it is
     const char *packet_id;     // from the path, of a packet: normalised; NULL: the route has none
-    uint64_t version;          // of that packet, where a precondition asked for it; 0: not known
+    // See backend_wait; NULL: nothing is given back.
+    void (*give_back)(struct exchange *exchange, ProtobufCMessage *reply, uint64_t sequence);
+    uint64_t version; // of that packet, where a precondition asked for it; 0: not known
     const char *ignored_parameters; // names of query parameters that mean nothing; NULL: none
     int64_t start_ns;
     int64_t patience_ms; // how much longer than usual its command may take; 0 unless a handler says

@@ -1,6 +1,7 @@
 // Packets over HTTP.
 #include "gateway/packets.h"
 
+#include "broker/subjects.h"
 #include "broker/whole.h"
 #include "gateway/backend.h"
 #include "gateway/http.h"
@@ -192,6 +193,25 @@ void packets_batch_respond(struct exchange *exchange)
     change_many(exchange, "batch-respond");
 }
 
+// The client has gone, and the packet is held by nobody who knows. Under an Idempotency-Key the
+// repeat gets it.
+static void release_claimed(struct exchange *exchange, ProtobufCMessage *reply, uint64_t sequence)
+{
+    const Hr__Packet *packet = (const Hr__Packet *)reply;
+    Hr__ReleaseClaim *release = wire_new(exchange->arena, &hr__release_claim__descriptor);
+    const struct header claim = {HEADER_CLAIM, arena_printf(exchange->arena, "%" PRIu64, sequence)};
+    Text payload;
+
+    if (web_header(exchange->request, "Idempotency-Key") != NULL || sequence == 0)
+        return;
+    release->has_packet_id = true;
+    release->packet_id = packet->id;
+    release->has_reason = true;
+    release->reason = text_of("claim-next was answered and its client had gone");
+    payload = wire_pack(exchange->arena, &release->base);
+    backend_tell(exchange, "packet", "release", &claim, 1, payload.data, payload.len);
+}
+
 void packets_claim_next(struct exchange *exchange)
 {
     ProtobufCMessage *body = http_body(exchange);
@@ -201,7 +221,7 @@ void packets_claim_next(struct exchange *exchange)
         return;
     if (request->has_wait_seconds)
         exchange->patience_ms = request->wait_seconds * 1000;
-    backend_change(exchange, "packet", "claim-next", body);
+    backend_wait(exchange, "packet", "claim-next", body, release_claimed);
 }
 
 void packets_history(struct exchange *exchange)

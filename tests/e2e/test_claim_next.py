@@ -480,3 +480,119 @@ def test_a_choice_that_was_noted_and_not_claimed_is_made_good(loop, web, admin, 
         assert answer.status == 200 and answer.json()["id"] == new
 
     loop.run(run())
+
+
+# --- those who have gone -------------------------------------------------------------------------
+
+
+async def leave_while_waiting(web, agent):
+    """A client that asks, waits for half a second and closes its connection."""
+    content = json.dumps({"agent_id": agent, "agent_name": "G", "wait_seconds": 20}).encode()
+    head = web.head("POST", NEXT, {**web.headers, "Content-Length": str(len(content))})
+    reader, writer = await asyncio.open_connection(web.host, web.port)
+    writer.write(head + content)
+    with pytest.raises(TimeoutError):
+        await asyncio.wait_for(reader.read(1), 0.5)
+    writer.close()
+    await writer.wait_closed()
+
+
+def test_a_client_that_has_gone_is_given_nothing(loop, web, name):
+    async def run():
+        for _ in range(3):
+            await leave_while_waiting(web, name)
+            packet = await create(web, name)
+            assert await take_in_time(web, name) == packet
+
+    loop.run(run())
+
+
+def test_what_could_not_be_delivered_over_http_is_given_back(loop, rail, web, name):
+    """The client goes in the moment in which it is given something."""
+
+    async def run():
+        for delay in (0, 0.001, 0.002, 0.004):
+            content = json.dumps({"agent_id": name, "agent_name": "G", "wait_seconds": 20}).encode()
+            head = web.head("POST", NEXT, {**web.headers, "Content-Length": str(len(content))})
+            _, writer = await asyncio.open_connection(web.host, web.port)
+            writer.write(head + content)
+            await asyncio.sleep(0.3)
+            packet = asyncio.ensure_future(create(web, name))
+            await asyncio.sleep(delay)
+            writer.transport.abort()
+            taken = None
+            for _ in range(20):
+                answer = await web.get(f"{PACKETS}/{await packet}")
+                if answer.json()["status"] == "created":
+                    taken = await take(web, name)
+                    break
+                await asyncio.sleep(0.05)
+            # Either it was given back, or its answer had been written before the client went.
+            assert taken in (await packet, None)
+            if taken is None:
+                assert delay > 0
+
+    loop.run(run())
+
+
+def test_what_no_agent_on_nats_takes_is_given_back(loop, rail, web, agent, name):
+    async def run():
+        inbox = f"_INBOX.agent.{uuid.uuid4().hex}"
+        subscription = await agent.nats.subscribe(inbox)
+        content = json.dumps({"agent_id": name, "agent_name": "G", "wait_seconds": 20}).encode()
+        await agent.nats.publish(agent.subject("packet.claim-next"), content, reply=inbox,
+                                 headers={"Content-Type": "application/json"})
+        await agent.nats.flush()
+        await asyncio.sleep(0.3)
+        await subscription.unsubscribe()
+        await agent.nats.flush()
+        packet = await create(web, name)
+        assert await take_in_time(web, name) == packet
+        history = (await web.get(f"{PACKETS}/{packet}/history?all=true")).json()
+        kinds = [row["event_type"] for row in history["events"]] if "events" in history else history
+        assert "released" in json.dumps(kinds)
+
+    loop.run(run())
+
+
+def test_an_agent_on_nats_may_withdraw_and_nobody_else_for_it(loop, rail, web, agent, admin, name):
+    async def run():
+        inbox = f"_INBOX.agent.{uuid.uuid4().hex}"
+        answers = asyncio.Queue()
+
+        async def on_answer(message):
+            await answers.put(message)
+
+        subscription = await agent.nats.subscribe(inbox, cb=on_answer)
+        content = json.dumps({"agent_id": name, "agent_name": "G", "wait_seconds": 20}).encode()
+        await agent.nats.publish(agent.subject("packet.claim-next"), content, reply=inbox,
+                                 headers={"Content-Type": "application/json"})
+        await asyncio.sleep(0.3)
+        await admin.nats.publish("hr.v1.cmd.default.other.packet.claim-next-withdraw",
+                                 inbox.encode())
+        await asyncio.sleep(0.2)
+        assert answers.empty()
+        await agent.nats.publish(agent.subject("packet.claim-next-withdraw"), inbox.encode())
+        message = await asyncio.wait_for(answers.get(), 5)
+        assert message.headers["HR-Status"] == "204"
+        packet = await create(web, name)
+        assert await take_in_time(web, name) == packet
+        await subscription.unsubscribe()
+
+    loop.run(run())
+
+
+def test_one_key_does_not_take_all_places_to_wait_in(make_rail, loop):
+    with make_rail(env={"HR_CLAIM_NEXT_WAITING_MAX": "16"}) as rail:
+        _, other = new_key(), None
+
+        async def run():
+            async with Web(rail.url, rail.headers, seconds=20) as web:
+                first = [asyncio.ensure_future(web.post(NEXT, {
+                    "agent_id": f"w{n}", "agent_name": "N", "wait_seconds": 3}))
+                    for n in range(12)]
+                done = await asyncio.gather(*first)
+                statuses = sorted(answer.status for answer in done)
+                assert statuses.count(503) >= 5 and statuses.count(204) >= 4, statuses
+
+        loop.run(run())

@@ -22,6 +22,8 @@ struct app {
     struct timers *timers;
     struct offers *offers;
     struct next *next;
+    struct give_back *give_back;
+    struct subscription *withdrawals;
     struct feed *feed;
     struct service_config config;
     struct service *service;
@@ -160,6 +162,16 @@ static const struct command_spec commands[] = {
     {"packet", "batch-claim", &hr__batch_claim__descriptor,     on_batch_claim},
 };
 
+static void on_withdraw(void *ctx, struct msg *msg)
+{
+    struct app *app = ctx;
+    struct subject_parts parts;
+
+    if (msg_is_no_responders(msg) || subject_parse_command(&parts, msg_subject(msg)) != RC_OK)
+        return;
+    next_withdraw(app->next, parts.tenant, parts.key, msg_data(msg), msg_len(msg));
+}
+
 static void on_packet(void *ctx, const char *tenant, const char *packet_id,
                       const struct stored *stored)
 {
@@ -197,7 +209,9 @@ static enum rc on_open(void *ctx, struct run *run)
                                                             .descriptor = &hr__tenant__descriptor});
     app->timers = timers_open(run, &(struct timers_config){.kinds = DUE_LEASE | DUE_CLAIM_BY});
     app->offers = offers_create();
-    app->next = next_open(run_loop(run), run_store(run), app->offers, (size_t)app->waiting_max);
+    app->give_back = give_back_create(run_requests(run), run_store(run));
+    app->next = next_open(run_loop(run), run_store(run), app->offers, app->give_back,
+                          (size_t)app->waiting_max);
     app->feed = feed_open(
         run, &(struct feed_config){.on_packet = on_packet, .on_current = on_current, .ctx = app});
     app->config = (struct service_config){
@@ -208,6 +222,9 @@ static enum rc on_open(void *ctx, struct run *run)
         .ready = is_ready,
         .ctx = app,
     };
+    if (conn_subscribe(&app->withdrawals, run_conn(run), SUBJECT_WITHDRAW, NULL, on_withdraw,
+                       app) != RC_OK)
+        return RC_IO;
     return service_open(&app->service, run_conn(run), &app->config);
 }
 
@@ -224,7 +241,8 @@ static size_t on_in_hand(void *ctx)
 {
     struct app *app = ctx;
 
-    return service_in_hand(app->service) + timers_in_hand(app->timers);
+    return service_in_hand(app->service) + timers_in_hand(app->timers) +
+           give_back_in_hand(app->give_back);
 }
 
 static void on_close(void *ctx) // also runs when on_open() failed
@@ -233,7 +251,9 @@ static void on_close(void *ctx) // also runs when on_open() failed
 
     service_close(app->service);
     feed_close(app->feed);
+    conn_unsubscribe(app->withdrawals);
     next_close(app->next);
+    give_back_destroy(app->give_back);
     offers_destroy(app->offers);
     timers_close(app->timers);
     bucket_close(app->tenants);

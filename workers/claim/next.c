@@ -10,7 +10,7 @@
 //   ready -> ready      it has looked at many packets and not at all: the others have their turn
 //   ready -> waiting    nothing fits, and it may wait
 //   waiting -> ready    something that fits has come, and is kept for it
-//   waiting -> answered its time is over
+//   waiting -> answered its time is over, or its requester withdraws
 //
 // No packet is missed: whatever comes on offer, also again, is given to somebody who waits, or told
 // to those who are in the middle of looking. Whoever begins to look later finds it.
@@ -28,6 +28,8 @@
 #include <utlist.h>
 
 #define TRYING_MAX 256
+#define TENANT_SHARE 2 // a tenant may have this part of the places to wait in
+#define KEY_SHARE 4    // and a key this one
 
 // Packets looked at that do not fit: by one asker in its turn, and by all in a turn of the loop,
 // which is about a millisecond.
@@ -53,7 +55,16 @@ struct asker {
     Text digest;           // of what it asks for, likewise
     bool chosen;           // packet_id is what it is to try next
     bool remembered;       // likewise, and it is what an earlier try had chosen
+    bool has_waited;       // so its requester may have gone
     char packet_id[UUID_TEXT_BYTES];
+    UT_hash_handle by_reply; // of those who wait, by the subject of their answer
+};
+
+// How many agents wait with one key.
+struct share {
+    UT_hash_handle hh;
+    size_t waiting;
+    char name[2 * TOKEN_MAX + 2]; // tenant and key
 };
 
 // A tenant's askers.
@@ -64,6 +75,7 @@ struct queue {
     struct asker *ready;
     struct asker *waiting; // the first has waited longest
     size_t askers;
+    size_t waiting_count;
     size_t looking; // of those who are ready
     char tenant[TOKEN_MAX + 1];
 };
@@ -74,8 +86,11 @@ struct next {
     size_t waiting_max;
     struct store *store;
     struct offers *offers;
+    struct give_back *give_back;
     struct queue *queues;
     struct queue *ring;
+    struct asker *replies; // those who wait
+    struct share *shares;
     size_t trying;
     size_t waiting;
     bool begun; // every packet there was at the start is known
@@ -173,12 +188,62 @@ static void refuse(struct asker *asker, enum problem_code code, const char *text
     command_refuse(end(asker, "failed"), &problem);
 }
 
+// The share of an asker's key; NULL: nobody waits with it. make: a new one instead.
+static struct share *share_of(struct next *next, const struct command *command, bool make)
+{
+    struct share *share = NULL;
+    char name[sizeof share->name];
+
+    (void)snprintf(name, sizeof name, "%s.%s", command->tenant, command->key_id);
+    HASH_FIND_STR(next->shares, name, share);
+    if (share != NULL || !make)
+        return share;
+    share = calloc(1, sizeof *share);
+    if (share == NULL)
+        abort();
+    (void)snprintf(share->name, sizeof share->name, "%s", name);
+    HASH_ADD_STR(next->shares, name, share);
+    return share;
+}
+
+// A tenant may have half of the places, and a key a quarter, so that nobody takes them all.
+static bool has_place(struct asker *asker)
+{
+    struct next *next = asker->owner;
+    const struct share *share = share_of(next, asker->command, false);
+
+    return next->waiting < next->waiting_max &&
+           asker->queue->waiting_count <= next->waiting_max / TENANT_SHARE &&
+           (share == NULL || share->waiting <= next->waiting_max / KEY_SHARE);
+}
+
+static void start_waiting(struct asker *asker)
+{
+    struct next *next = asker->owner;
+    const char *reply = command_reply_subject(asker->command);
+
+    asker->has_waited = true;
+    next->waiting++;
+    asker->queue->waiting_count++;
+    share_of(next, asker->command, true)->waiting++;
+    metric_set(next->waiting_metric, "", (double)next->waiting);
+    DL_APPEND(asker->queue->waiting, asker);
+    HASH_ADD_KEYPTR(by_reply, next->replies, reply, strlen(reply), asker);
+}
+
 static void stop_waiting(struct asker *asker)
 {
     struct next *next = asker->owner;
+    struct share *share = share_of(next, asker->command, true);
 
     DL_DELETE(asker->queue->waiting, asker);
+    HASH_DELETE(by_reply, next->replies, asker);
     next->waiting--;
+    asker->queue->waiting_count--;
+    if (--share->waiting == 0) {
+        HASH_DEL(next->shares, share);
+        free(share);
+    }
     metric_set(next->waiting_metric, "", (double)next->waiting);
     uv_timer_stop(&asker->timer);
 }
@@ -200,13 +265,11 @@ static void wait_or_end(struct asker *asker)
         command_reply_nothing(end(asker, "nothing"));
         return;
     }
-    if (next->waiting >= next->waiting_max) {
+    if (!has_place(asker)) {
         refuse(asker, PROBLEM_UNAVAILABLE, "Too many agents wait for a packet");
         return;
     }
-    next->waiting++;
-    metric_set(next->waiting_metric, "", (double)next->waiting);
-    DL_APPEND(asker->queue->waiting, asker);
+    start_waiting(asker);
     uv_timer_start(&asker->timer, on_time_over, (uint64_t)(left_ns / 1000000 + 1), 0);
 }
 
@@ -259,7 +322,10 @@ static void answer(struct asker *asker, const struct stored *stored)
 {
     struct store *store = asker->owner->store;
 
+    // Under an Idempotency-Key it is kept for the repeat.
     if (asker->command->idempotency_key == NULL) {
+        if (asker->has_waited)
+            give_back_watch(asker->owner->give_back, asker->command, asker->wish.agent_id, stored);
         command_reply_changed(end(asker, "claimed"), store, stored);
         return;
     }
@@ -559,6 +625,19 @@ void next_wake(struct next *next, const char *tenant, struct offer *offer)
     pump(next);
 }
 
+void next_withdraw(struct next *next, const char *tenant, const char *key_id, const char *reply,
+                   size_t reply_len)
+{
+    struct asker *asker = NULL;
+
+    HASH_FIND(by_reply, next->replies, reply, reply_len, asker);
+    if (asker == NULL || strcmp(asker->command->tenant, tenant) != 0 ||
+        strcmp(asker->command->key_id, key_id) != 0)
+        return;
+    stop_waiting(asker);
+    command_reply_nothing(end(asker, "withdrawn"));
+}
+
 void next_begin(struct next *next)
 {
     next->begun = true;
@@ -589,7 +668,7 @@ void next_drain(struct next *next)
 // --- life ----------------------------------------------------------------------------------------
 
 struct next *next_open(uv_loop_t *loop, struct store *store, struct offers *offers,
-                       size_t waiting_max)
+                       struct give_back *give_back, size_t waiting_max)
 {
     struct next *next = calloc(1, sizeof *next);
 
@@ -598,15 +677,16 @@ struct next *next_open(uv_loop_t *loop, struct store *store, struct offers *offe
     next->loop = loop;
     next->store = store;
     next->offers = offers;
+    next->give_back = give_back;
     next->waiting_max = waiting_max;
     uv_idle_init(loop, &next->idle);
     next->idle.data = next;
     next->waiting_metric = metric_create(METRIC_GAUGE, "handoffrail_claim_next_waiting",
                                          "Agents that wait for a packet", "", NULL, 0);
-    next->outcome_metric =
-        metric_create(METRIC_COUNTER, "handoffrail_claim_next_total",
-                      "What became of claim-next: claimed, nothing, failed; lost: another try",
-                      "outcome", NULL, 0);
+    next->outcome_metric = metric_create(
+        METRIC_COUNTER, "handoffrail_claim_next_total",
+        "What became of claim-next: claimed, nothing, failed, withdrawn; lost: another try",
+        "outcome", NULL, 0);
     return next;
 }
 

@@ -7,14 +7,15 @@
 #define WORKERS_CLAIM_NEXT_H
 
 #include "broker/service.h"
+#include "workers/claim/give_back.h"
 #include "workers/claim/offers.h"
 
 struct next;
 
-// offers, store: borrowed. waiting_max: who comes when so many wait, and would have to wait too, is
-// refused. Registers metrics: once in a program.
+// offers, store, give_back: borrowed. waiting_max: how many may wait; more are refused, and so is a
+// tenant with half of them, or a key with a quarter. Registers metrics: once in a program.
 struct next *next_open(uv_loop_t *loop, struct store *store, struct offers *offers,
-                       size_t waiting_max);
+                       struct give_back *give_back, size_t waiting_max);
 
 // Nothing may be in hand: drain, and let the service's commands be answered, first. NULL is
 // allowed.
@@ -26,6 +27,11 @@ void next_begin(struct next *next);
 
 // A packet.claim-next; answered now or later. aging_us: see struct wish.
 void next_claim(struct next *next, struct command *command, int64_t aging_us);
+
+// The requester, who acts with this key, waits no more. reply: the subject its answer would go to.
+// Does nothing unless it waits.
+void next_withdraw(struct next *next, const char *tenant, const char *key_id, const char *reply,
+                   size_t reply_len);
 
 // There is an offer that was not there, or has changed.
 void next_wake(struct next *next, const char *tenant, struct offer *offer);
