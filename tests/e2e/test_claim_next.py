@@ -324,7 +324,7 @@ def test_a_worker_that_has_just_started_does_not_say_that_there_is_nothing(make_
 
 
 def test_whoever_would_wait_where_too_many_do_is_told_so(make_rail, loop):
-    rail = make_rail(None, env={"HR_CLAIM_NEXT_WAITING_MAX": "2"}).start()
+    rail = make_rail(None, env={"HR_CLAIM_NEXT_WAITING_MAX": "4"}).start()
 
     async def run():
         async with Web(rail.url, rail.headers) as web:
@@ -584,8 +584,6 @@ def test_an_agent_on_nats_may_withdraw_and_nobody_else_for_it(loop, rail, web, a
 
 def test_one_key_does_not_take_all_places_to_wait_in(make_rail, loop):
     with make_rail(env={"HR_CLAIM_NEXT_WAITING_MAX": "16"}) as rail:
-        _, other = new_key(), None
-
         async def run():
             async with Web(rail.url, rail.headers, seconds=20) as web:
                 first = [asyncio.ensure_future(web.post(NEXT, {
