@@ -9,7 +9,6 @@
 #include "gateway/backend.h"
 #include "gateway/csv.h"
 #include "gateway/http.h"
-#include "gateway/routes.h"
 
 #include <string.h>
 
@@ -143,10 +142,8 @@ static void on_failed(void *ctx, const struct problem *problem)
 static void ask(struct export *export)
 {
     const struct backend_query query = {
-        .noun = "audit",
-        .verb = "export",
+        .command = CMD_AUDIT_EXPORT,
         .request = &export->request->base,
-        .reply = &hr__audit_rows__descriptor,
         .arena = export->page,
         .is_current = !export->streaming,
         .done = on_page,

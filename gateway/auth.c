@@ -3,28 +3,11 @@
 
 #include "broker/base/digest.h"
 #include "gateway/keys.h"
-#include "gateway/routes.h"
 
 #include <string.h>
 
 #define KEY_BYTES_MAX 512
 #define BOOTSTRAP_ID "bootstrap"
-
-static const char *const role_names[] = {"none", "reader", "agent", "writer", "admin"};
-
-enum role auth_role(const char *name)
-{
-    for (int role = ROLE_READER; role <= ROLE_ADMIN; role++) {
-        if (strcmp(name, role_names[role]) == 0)
-            return (enum role)role;
-    }
-    return ROLE_NONE;
-}
-
-const char *auth_role_name(enum role role)
-{
-    return role_names[role];
-}
 
 static bool is_bootstrap(const struct gateway *gateway, const uint8_t digest[DIGEST_BYTES])
 {
@@ -63,7 +46,7 @@ static enum rc identify(struct exchange *exchange, const char *text, struct prob
                            "API key has been revoked");
     caller->tenant = arena_copy(exchange->arena, key->tenant, strlen(key->tenant));
     caller->key_id = arena_copy(exchange->arena, key->id, strlen(key->id));
-    caller->role = (int)auth_role(key->role);
+    caller->role = role_of(key->role);
     return RC_OK;
 }
 
@@ -72,10 +55,11 @@ static enum rc identify(struct exchange *exchange, const char *text, struct prob
 static const char *key_of(const struct exchange *exchange)
 {
     const char *text = web_header(exchange->request, "X-API-Key");
-    const struct route *route = exchange->route;
+    const ProtobufCMessageDescriptor *query =
+        exchange->route != NULL ? route_query(exchange->route) : NULL;
 
-    if (text != NULL || route == NULL || route->query == NULL ||
-        protobuf_c_message_descriptor_get_field_by_name(route->query, "api_key") == NULL)
+    if (text != NULL || query == NULL ||
+        protobuf_c_message_descriptor_get_field_by_name(query, "api_key") == NULL)
         return text;
     return web_query(exchange->request, "api_key");
 }
@@ -93,11 +77,10 @@ enum rc auth_check(struct exchange *exchange, enum role minimum, struct problem 
     rc = identify(exchange, text, problem);
     if (rc != RC_OK)
         return rc;
-    if (exchange->caller.role < (int)minimum)
+    if (exchange->caller.role < minimum)
         return problem_set(problem, exchange->arena, PROBLEM_FORBIDDEN,
                            "Insufficient permissions. Required role: %s, current role: %s",
-                           auth_role_name(minimum),
-                           auth_role_name((enum role)exchange->caller.role));
+                           role_name(minimum), role_name(exchange->caller.role));
     return RC_OK;
 }
 

@@ -4,14 +4,6 @@
 
 #include "gateway/gateway.h"
 
-enum role {
-    ROLE_NONE,
-    ROLE_READER,
-    ROLE_AGENT,
-    ROLE_WRITER,
-    ROLE_ADMIN,
-};
-
 // Fills exchange->caller from the header X-API-Key, or the query's api_key if the route has one.
 // minimum: what the route asks for.
 // RC_REFUSED: *problem says why; it does not tell whether a wrong key resembles a right one.
@@ -20,9 +12,5 @@ enum rc auth_check(struct exchange *exchange, enum role minimum,
 
 // Is the key that the caller was let in with still good? True while that cannot be known.
 bool auth_still_holds(const struct exchange *exchange);
-
-// "reader", "agent", "writer", "admin"; ROLE_NONE for anything else.
-enum role auth_role(const char *name);
-const char *auth_role_name(enum role role);
 
 #endif

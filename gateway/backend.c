@@ -4,7 +4,6 @@
 #include "broker/base/log.h"
 #include "broker/subjects.h"
 #include "gateway/http.h"
-#include "gateway/routes.h"
 #include "gateway/seqs.h"
 #include "gateway/tags.h"
 
@@ -21,7 +20,7 @@
 
 struct call {
     struct exchange *exchange;
-    const ProtobufCMessageDescriptor *reply;
+    const struct command_row *command;
     backend_done_fn done;
     bool may_have_changed; // something: a lost answer leaves the outcome open
     char reply_subject[REPLY_BYTES];
@@ -77,7 +76,8 @@ static void on_reply(void *ctx, enum rc rc, struct msg *msg)
         http_respond(call->exchange, 204, NULL, NULL, 0, "", 0);
         return;
     }
-    rc = wire_unpack(&reply, call->exchange->arena, call->reply, msg_data(msg), msg_len(msg));
+    rc = wire_unpack(&reply, call->exchange->arena, call->command->reply, msg_data(msg),
+                     msg_len(msg));
     if (rc != RC_OK) {
         http_fail(call->exchange, rc);
         return;
@@ -202,8 +202,8 @@ static enum rc add_client_headers(struct exchange *exchange, struct command_head
     return add_claim(exchange, headers) == RC_OK ? add_if_match(exchange, headers) : RC_REFUSED;
 }
 
-static void dispatch(struct call *call, const char *noun, const char *verb,
-                     const ProtobufCMessage *request, const struct command_headers *headers)
+static void dispatch(struct call *call, const ProtobufCMessage *request,
+                     const struct command_headers *headers)
 {
     struct exchange *exchange = call->exchange;
     char subject[SUBJECT_BYTES];
@@ -220,35 +220,36 @@ static void dispatch(struct call *call, const char *noun, const char *verb,
                                     .reply = call->reply_subject};
 
     subject_command(subject, exchange->about != NULL ? exchange->about : exchange->caller.tenant,
-                    exchange->caller.key_id, noun, verb);
+                    exchange->caller.key_id, call->command->noun, call->command->verb);
     request_send(run_requests(exchange->gateway->run), &message);
 }
 
-static struct call *call_create(struct exchange *exchange, const ProtobufCMessageDescriptor *reply,
-                                bool reads, backend_done_fn done)
+static struct call *call_create(struct exchange *exchange, backend_done_fn done)
 {
     struct call *call = arena_alloc(exchange->arena, sizeof *call);
+    const struct command_row *command = command_row(exchange->route->command);
 
-    *call = (struct call){
-        .exchange = exchange, .reply = reply, .done = done, .may_have_changed = !reads};
+    *call = (struct call){.exchange = exchange,
+                          .command = command,
+                          .done = done,
+                          .may_have_changed = (command->flags & COMMAND_READS) == 0};
     return call;
 }
 
 // A command whose headers wait for the version that the packet has.
 struct prepared {
     struct call *call;
-    const char *noun;
-    const char *verb;
     const ProtobufCMessage *request;
-    bool reads;
 };
 
 static void send_prepared(const struct prepared *prepared)
 {
+    struct call *call = prepared->call;
     struct command_headers headers = {.count = 0};
 
-    if (add_client_headers(prepared->call->exchange, &headers, prepared->reads) == RC_OK)
-        dispatch(prepared->call, prepared->noun, prepared->verb, prepared->request, &headers);
+    if (add_client_headers(call->exchange, &headers, (call->command->flags & COMMAND_READS) != 0) ==
+        RC_OK)
+        dispatch(call, prepared->request, &headers);
 }
 
 static void on_version(void *ctx, enum rc rc, const struct stored *stored)
@@ -266,23 +267,30 @@ static bool needs_version(const struct exchange *exchange)
 {
     const char *if_match = web_header(exchange->request, "If-Match");
 
-    return if_match != NULL && exchange->packet_id != NULL && tags_read(if_match).count > 1;
+    return if_match != NULL && (route_flags(exchange->route) & COMMAND_FENCED) != 0 &&
+           tags_read(if_match).count > 1;
 }
 
-void backend_send(struct exchange *exchange, const char *noun, const char *verb,
-                  const ProtobufCMessage *request, const ProtobufCMessageDescriptor *reply,
-                  bool reads, backend_done_fn done)
+void backend_send(struct exchange *exchange, const ProtobufCMessage *request, backend_done_fn done)
 {
     struct prepared *prepared = arena_alloc(exchange->arena, sizeof *prepared);
 
-    assert(reads == ((exchange->route->flags & ROUTE_READS) != 0)); // as the document says
-    *prepared =
-        (struct prepared){call_create(exchange, reply, reads, done), noun, verb, request, reads};
-    if (!reads && needs_version(exchange))
-        store_load(run_store(exchange->gateway->run), exchange->caller.tenant, exchange->packet_id,
-                   exchange->arena, on_version, prepared);
+    *prepared = (struct prepared){call_create(exchange, done), request};
+    if (needs_version(exchange))
+        store_load(run_store(exchange->gateway->run), exchange->caller.tenant,
+                   exchange_id(exchange, "packet_id"), exchange->arena, on_version, prepared);
     else
         send_prepared(prepared);
+}
+
+// Where a command of the exchange's caller goes.
+static void command_subject(char subject[SUBJECT_BYTES], const struct exchange *exchange,
+                            enum command_id id)
+{
+    const struct command_row *command = command_row(id);
+
+    subject_command(subject, exchange->caller.tenant, exchange->caller.key_id, command->noun,
+                    command->verb);
 }
 
 // --- queries -------------------------------------------------------------------------------------
@@ -295,7 +303,8 @@ static void on_queried(void *ctx, enum rc rc, struct msg *msg)
     bool refused = rc == RC_OK && msg_header(msg, HEADER_ERROR_CODE) != NULL;
 
     if (rc == RC_OK)
-        rc = wire_unpack(&message, query->arena, refused ? &hr__error__descriptor : query->reply,
+        rc = wire_unpack(&message, query->arena,
+                         refused ? &hr__error__descriptor : command_row(query->command)->reply,
                          msg_data(msg), msg_len(msg));
     if (rc == RC_OK && !refused) {
         query->done(query->ctx, message);
@@ -335,8 +344,7 @@ void backend_query(struct exchange *exchange, const struct backend_query *query)
         header.value = arena_printf(query->arena, "%" PRIu64, min_seq);
         message.header_count = 1;
     }
-    subject_command(subject, exchange->caller.tenant, exchange->caller.key_id, query->noun,
-                    query->verb);
+    command_subject(subject, exchange, query->command);
     request_send(run_requests(exchange->gateway->run), &message);
 }
 
@@ -379,7 +387,7 @@ static void wait_for_audit(struct exchange *exchange, ProtobufCMessage *reply, u
                                     .ctx = pending};
 
     *pending = (struct pending_reply){exchange, reply, sequence};
-    subject_command(subject, exchange->caller.tenant, exchange->caller.key_id, "audit", "wait");
+    command_subject(subject, exchange, CMD_AUDIT_WAIT);
     request_send(run_requests(exchange->gateway->run), &message);
 }
 
@@ -399,14 +407,9 @@ static void on_changed(struct exchange *exchange, ProtobufCMessage *reply, uint6
         http_reply(exchange, reply, sequence);
 }
 
-void backend_change(struct exchange *exchange, const char *noun, const char *verb,
-                    const ProtobufCMessage *request)
+void backend_change(struct exchange *exchange, const ProtobufCMessage *request)
 {
-    const ProtobufCMessageDescriptor *reply = exchange->route->reply;
-
-    assert((exchange->route->flags & ROUTE_AUDITS) != 0);
-    backend_send(exchange, noun, verb, request, reply != NULL ? reply : &hr__packet__descriptor,
-                 false, on_changed);
+    backend_send(exchange, request, on_changed);
 }
 
 // --- waiting -------------------------------------------------------------------------------------
@@ -419,8 +422,8 @@ static void on_told(void *ctx, enum rc rc, struct msg *reply)
         log_info("backend.tell", "reason=\"%s\"", rc_text(rc));
 }
 
-void backend_tell(struct exchange *exchange, const char *noun, const char *verb,
-                  const struct header *headers, size_t header_count, const void *data, size_t len)
+void backend_tell(struct exchange *exchange, enum command_id command, const struct header *headers,
+                  size_t header_count, const void *data, size_t len)
 {
     char subject[SUBJECT_BYTES];
     const struct request message = {.subject = subject,
@@ -432,7 +435,7 @@ void backend_tell(struct exchange *exchange, const char *noun, const char *verb,
                                     .timeout_ms = COMMAND_TIMEOUT_MS,
                                     .done = on_told};
 
-    subject_command(subject, exchange->caller.tenant, exchange->caller.key_id, noun, verb);
+    command_subject(subject, exchange, command);
     request_send(run_requests(exchange->gateway->run), &message);
 }
 
@@ -448,15 +451,15 @@ static void on_gone(void *ctx)
                         call->reply_subject, strlen(call->reply_subject));
 }
 
-void backend_wait(struct exchange *exchange, const char *noun, const char *verb,
-                  const ProtobufCMessage *request, backend_done_fn give_back)
+void backend_wait(struct exchange *exchange, const ProtobufCMessage *request,
+                  backend_done_fn give_back)
 {
     struct command_headers headers = {.count = 0};
-    struct call *call = call_create(exchange, exchange->route->reply, false, on_changed);
+    struct call *call = call_create(exchange, on_changed);
 
     exchange->give_back = give_back;
     if (add_client_headers(exchange, &headers, false) != RC_OK)
         return;
     web_on_gone(exchange->request, on_gone, call);
-    dispatch(call, noun, verb, request, &headers);
+    dispatch(call, request, &headers);
 }

@@ -10,36 +10,30 @@
 typedef void (*backend_done_fn)(struct exchange *exchange, ProtobufCMessage *reply,
                                 uint64_t sequence);
 
-// Sends a command as the exchange's caller, with the headers that the client sent along
-// (Idempotency-Key, If-Match, traceparent). reads: the command reads the projection, which must
-// have caught up with what this caller has been told.
-void backend_send(struct exchange *exchange, const char *noun, const char *verb,
-                  const ProtobufCMessage *request, const ProtobufCMessageDescriptor *reply,
-                  bool reads, backend_done_fn done);
+// Sends the command of the exchange's route as its caller, with the headers that the client sent
+// along (Idempotency-Key, If-Match, traceparent, ...).
+void backend_send(struct exchange *exchange, const ProtobufCMessage *request, backend_done_fn done);
 
 // backend_send of a command that changes a packet, answered with http_reply: remembers the
 // sequence, and waits for the audit log first when the client asked for that with X-HR-Durability:
 // audited.
-void backend_change(struct exchange *exchange, const char *noun, const char *verb,
-                    const ProtobufCMessage *request);
+void backend_change(struct exchange *exchange, const ProtobufCMessage *request);
 
 // As backend_change, for a command that waits until there is something to give. If the client goes
 // away meanwhile, the wait is withdrawn; what was given all the same is handed to give_back, which
 // must see to it that nobody else misses it. The exchange is answered afterwards, to nobody.
-void backend_wait(struct exchange *exchange, const char *noun, const char *verb,
-                  const ProtobufCMessage *request, backend_done_fn give_back);
+void backend_wait(struct exchange *exchange, const ProtobufCMessage *request,
+                  backend_done_fn give_back);
 
 // Sends a command as the exchange's caller and does not look at the answer: what an exchange whose
 // client has gone leaves to be done. headers: may be NULL when header_count is 0.
-void backend_tell(struct exchange *exchange, const char *noun, const char *verb,
-                  const struct header *headers, size_t header_count, const void *data, size_t len);
+void backend_tell(struct exchange *exchange, enum command_id command, const struct header *headers,
+                  size_t header_count, const void *data, size_t len);
 
 // A command that changes nothing, one of several that make up one answer.
 struct backend_query {
-    const char *noun;
-    const char *verb;
+    enum command_id command;
     const ProtobufCMessage *request;
-    const ProtobufCMessageDescriptor *reply;
     struct arena *arena; // takes everything the query needs, also the reply; stays until it is done
     bool is_current;     // must see what this caller has been told
     // One of them is called, once; perhaps before backend_query returns.

@@ -5,6 +5,8 @@
 #include "broker/base/id.h"
 #include "broker/base/timestamp.h"
 #include "broker/packet/issues.h"
+#include "gateway/auth.h"
+#include "gateway/command_route.h"
 #include "gateway/cors.h"
 #include "gateway/http.h"
 #include "gateway/routes.h"
@@ -69,50 +71,49 @@ static void redirect(struct exchange *exchange)
     http_respond(exchange, 307, NULL, &location, 1, "", 0);
 }
 
-static void refuse_packet_id(struct exchange *exchange, const char *error)
+static enum rc refuse_packet_id(struct exchange *exchange, const char *error,
+                                struct problem *problem)
 {
     struct issues issues = {.arena = exchange->arena};
     struct path path = {0};
-    struct problem problem;
 
     path_push_name(&path, text_of("path"));
     path_push_name(&path, text_of("packet_id"));
     (void)issues_add(&issues, &path, "uuid_parsing",
                      arena_printf(exchange->arena, "Input should be a valid UUID, %s", error));
-    (void)issues_to_problem(&issues, &problem);
-    http_refuse(exchange, &problem);
+    return issues_to_problem(&issues, problem);
 }
 
-static bool begins(const char *text, const char *prefix)
+// The ids in the path, normalised. What is no UUID is a mistake in a packet's id, and nobody else's
+// id.
+static enum rc check_id(struct exchange *exchange, struct path_id *id, struct problem *problem)
 {
-    return strncmp(text, prefix, strlen(prefix)) == 0;
-}
-
-// The id in the path, normalised. False: the exchange has been refused; what is no UUID is a
-// mistake in a packet's id, and no other thing's id.
-static bool check_id(struct exchange *exchange)
-{
-    const char *text = exchange->packet_id;
-    struct problem problem;
     struct uuid uuid;
-    const char *error = uuid_parse(text, strlen(text), &uuid);
+    const char *error = uuid_parse(id->value, strlen(id->value), &uuid);
+    const char *what = strcmp(id->name, "hook_id") == 0 ? "Webhook" : "Delivery";
     char *normal;
 
+    if (strcmp(id->name, "schema_id") == 0)
+        return RC_OK; // any text
     if (error == NULL) {
         normal = arena_alloc(exchange->arena, UUID_TEXT_BYTES);
         uuid_format(normal, &uuid);
-        exchange->packet_id = normal;
-        return true;
+        id->value = normal;
+        return RC_OK;
     }
-    if (begins(exchange->route->path, "/api/v1/packets/")) {
-        refuse_packet_id(exchange, error);
-        return false;
-    }
-    (void)problem_set(&problem, exchange->arena, PROBLEM_NOT_FOUND, "%s %.64s not found",
-                      begins(exchange->route->path, "/api/v1/hooks/dlq/") ? "DLQ entry" : "Webhook",
-                      text);
-    http_refuse(exchange, &problem);
-    return false;
+    if (strcmp(id->name, "packet_id") == 0)
+        return refuse_packet_id(exchange, error, problem);
+    return problem_set(problem, exchange->arena, PROBLEM_NOT_FOUND, "%s %.64s not found", what,
+                       id->value);
+}
+
+static enum rc check_ids(struct exchange *exchange, struct problem *problem)
+{
+    enum rc rc = RC_OK;
+
+    for (size_t i = 0; i < exchange->ids.count && rc == RC_OK; i++)
+        rc = check_id(exchange, &exchange->ids.items[i], problem);
+    return rc;
 }
 
 static enum rc check_coding(struct exchange *exchange, struct problem *problem)
@@ -132,7 +133,7 @@ static bool find_route(struct exchange *exchange)
     const struct route *route = NULL;
     struct problem problem;
     enum match match = routes_find(web_method(request), web_path(request), exchange->arena, &route,
-                                   &exchange->packet_id);
+                                   &exchange->ids);
 
     exchange->route = route;
     if (match == MATCH_ROUTE)
@@ -160,14 +161,14 @@ void dispatch_on_head(void *ctx, struct web_request *request)
     web_set_user(request, exchange);
     if (cors_preflight(exchange) || !find_route(exchange))
         return;
-    if (exchange->route->role != ROLE_NONE)
-        rc = auth_check(exchange, exchange->route->role, &problem);
+    if (route_role(exchange->route) != ROLE_NONE)
+        rc = auth_check(exchange, route_role(exchange->route), &problem);
     if (rc == RC_OK)
         rc = check_coding(exchange, &problem);
+    if (rc == RC_OK)
+        rc = check_ids(exchange, &problem);
     if (rc != RC_OK)
         http_refuse(exchange, &problem);
-    else if (strstr(exchange->route->path, "{id}") != NULL)
-        (void)check_id(exchange);
 }
 
 void dispatch_on_request(void *ctx, struct web_request *request)
@@ -175,7 +176,10 @@ void dispatch_on_request(void *ctx, struct web_request *request)
     struct exchange *exchange = web_user(request);
 
     (void)ctx;
-    exchange->route->handle(exchange);
+    if (exchange->route->handle != NULL)
+        exchange->route->handle(exchange);
+    else
+        command_route(exchange);
 }
 
 static enum problem_code code_of(unsigned status)

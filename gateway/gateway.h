@@ -8,6 +8,7 @@
 
 #include "broker/packet/problem.h"
 #include "broker/run.h"
+#include "gateway/route.h"
 
 struct keys;
 struct live;
@@ -15,7 +16,6 @@ struct sockets;
 struct seqs;
 struct totals;
 struct traffic;
-struct route;
 struct exchange;
 
 struct gateway {
@@ -50,8 +50,8 @@ struct gateway {
 struct caller {
     const char *tenant; // safe token
     const char *key_id; // safe token
-    int role;           // see auth.h
-    bool platform;      // may ask about all tenants
+    enum role role;
+    bool platform; // may ask about all tenants
     uint8_t key_digest[32];
 };
 
@@ -63,13 +63,15 @@ struct exchange {
     const char *id;            // X-Request-Id
     struct caller caller;      // of a route that needs one
     const char *about;         // tenant that commands are about, if not the caller's; NULL: it is
-    const char *packet_id;     // from the path, of a packet: normalised; NULL: the route has none
-    // See backend_wait; NULL: nothing is given back.
+    struct path_ids ids;       // from the path, normalised
     void (*give_back)(struct exchange *exchange, ProtobufCMessage *reply, uint64_t sequence);
-    uint64_t version; // of that packet, where a precondition asked for it; 0: not known
+    uint64_t version; // of the packet in the path, where a precondition asked for it; 0: not known
     const char *ignored_parameters; // names of query parameters that mean nothing; NULL: none
     int64_t start_ns;
     int64_t patience_ms; // how much longer than usual its command may take; 0 unless a handler says
 };
+
+// The value of an id in the exchange's path. NULL: the route has none of that name.
+const char *exchange_id(const struct exchange *exchange, const char *name);
 
 #endif

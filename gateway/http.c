@@ -13,7 +13,6 @@
 #include "broker/subjects.h"
 #include "gateway/cors.h"
 #include "gateway/parameters.h"
-#include "gateway/routes.h"
 #include "gateway/traffic.h"
 
 #include <inttypes.h>
@@ -175,10 +174,12 @@ void http_reply(struct exchange *exchange, const ProtobufCMessage *message, uint
 // A POST whose every field may be absent needs no body: "curl -X POST .../release" says it all.
 static bool may_be_empty(const struct route *route)
 {
+    const ProtobufCMessageDescriptor *body = route_body(route);
+
     if (strcmp(route->method, "POST") != 0)
         return false;
-    for (unsigned i = 0; i < route->body->n_fields; i++) {
-        if ((rules_of(route->body, i)->flags & RULE_REQUIRED) != 0)
+    for (unsigned i = 0; i < body->n_fields; i++) {
+        if ((rules_of(body, i)->flags & RULE_REQUIRED) != 0)
             return false;
     }
     return true;
@@ -197,7 +198,8 @@ ProtobufCMessage *http_body(struct exchange *exchange)
         body = "{}";
         len = 2;
     }
-    rc = json_read(&message, exchange->arena, exchange->route->body, body, len, &issues, &problem);
+    rc = json_read(&message, exchange->arena, route_body(exchange->route), body, len, &issues,
+                   &problem);
 
     if (rc == RC_OK) {
         message_check(message, "body", true, &issues);
@@ -224,8 +226,8 @@ ProtobufCMessage *http_query(struct exchange *exchange)
 {
     struct issues issues = {.arena = exchange->arena};
     struct problem problem;
-    ProtobufCMessage *message = query_read(exchange->arena, exchange->route->query, query_value,
-                                           exchange->request, &issues);
+    ProtobufCMessage *message = query_read(exchange->arena, route_query(exchange->route),
+                                           query_value, exchange->request, &issues);
 
     message_check(message, "query", true, &issues);
     parameters_check(exchange, &issues);
@@ -233,5 +235,14 @@ ProtobufCMessage *http_query(struct exchange *exchange)
         return message;
     (void)issues_to_problem(&issues, &problem);
     http_refuse(exchange, &problem);
+    return NULL;
+}
+
+const char *exchange_id(const struct exchange *exchange, const char *name)
+{
+    for (size_t i = 0; i < exchange->ids.count; i++) {
+        if (strcmp(exchange->ids.items[i].name, name) == 0)
+            return exchange->ids.items[i].value;
+    }
     return NULL;
 }

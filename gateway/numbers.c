@@ -3,9 +3,9 @@
 
 #include "broker/subjects.h"
 #include "gateway/backend.h"
+#include "gateway/command_route.h"
 #include "gateway/http.h"
 #include "gateway/keys.h"
-#include "gateway/routes.h"
 #include "gateway/sockets.h"
 #include "gateway/traffic.h"
 
@@ -23,8 +23,7 @@ static void on_stats(struct exchange *exchange, ProtobufCMessage *message, uint6
 
 void numbers_stats(struct exchange *exchange)
 {
-    backend_send(exchange, "stats", "get", wire_new(exchange->arena, &hr__empty__descriptor),
-                 exchange->route->reply, true, on_stats);
+    backend_send(exchange, command_request(exchange), on_stats);
 }
 
 static void on_health(struct exchange *exchange, ProtobufCMessage *message, uint64_t sequence)
@@ -52,6 +51,5 @@ void numbers_health(struct exchange *exchange)
 {
     if (exchange->caller.platform)
         exchange->about = TENANT_PLATFORM;
-    backend_send(exchange, "system", "health", wire_new(exchange->arena, &hr__empty__descriptor),
-                 exchange->route->reply, true, on_health);
+    backend_send(exchange, command_request(exchange), on_health);
 }

@@ -212,15 +212,14 @@ static void put_path_parameters(struct document *doc, const char *path)
 
 static void put_query_parameters(struct document *doc, const struct route *route)
 {
-    bool has_id = strstr(route->path, "{id}") != NULL;
+    const ProtobufCMessageDescriptor *query = route_query(route);
 
-    for (unsigned i = 0; route->query != NULL && i < route->query->n_fields; i++) {
-        const ProtobufCFieldDescriptor *field = &route->query->fields[i];
-        const struct rule *rule = rules_of(route->query, i);
+    for (unsigned i = 0; query != NULL && i < query->n_fields; i++) {
+        const ProtobufCFieldDescriptor *field = &query->fields[i];
+        const struct rule *rule = rules_of(query, i);
 
-        if (has_id &&
-            (strcmp(field->name, "packet_id") == 0 || strcmp(field->name, "hook_id") == 0))
-            continue; // the path has it
+        if (route_has_in_path(route, field->name))
+            continue;
         begin_parameter(doc, field->name, "query", (rule->flags & RULE_REQUIRED) != 0);
         put_field_schema(doc, field, rule);
         end_parameter(doc);
@@ -253,13 +252,13 @@ static void put_parameters(struct document *doc, const struct route *route)
     put_query_parameters(doc, route);
     if (strcmp(route->method, "GET") != 0)
         put_header(doc, "Idempotency-Key", "string");
-    if ((route->flags & ROUTE_FENCES) != 0) {
+    if ((route_flags(route) & COMMAND_FENCED) != 0) {
         put_header(doc, "If-Match", "string");
         put_header(doc, "X-HR-Claim", "integer");
     }
-    if ((route->flags & ROUTE_READS) != 0)
+    if ((route_flags(route) & COMMAND_READS) != 0)
         put_header(doc, "X-HR-Min-Seq", "integer");
-    if ((route->flags & ROUTE_AUDITS) != 0)
+    if ((route_flags(route) & COMMAND_CHANGES) != 0)
         put_durability(doc);
     json_array_close(doc->out);
 }
@@ -307,8 +306,8 @@ static void put_success(struct document *doc, const struct route *route)
     json_key(doc->out, status);
     json_object_open(doc->out);
     put(doc, "description", "Done");
-    if (route->reply != NULL)
-        put_content(doc, route->reply);
+    if (route_reply(route) != NULL)
+        put_content(doc, route_reply(route));
     else if (route->media != NULL)
         put_media(doc, route->media);
     json_object_close(doc->out);
@@ -381,24 +380,24 @@ static void put_operation(struct document *doc, const struct route *route)
     put(doc, "operationId", route->operation);
     put(doc, "summary", route->summary);
     put_parameters(doc, route);
-    if (route->body != NULL) {
+    if (route_body(route) != NULL) {
         json_key(doc->out, "requestBody");
         json_object_open(doc->out);
         json_key(doc->out, "required");
         json_bool(doc->out, true);
-        put_content(doc, route->body);
+        put_content(doc, route_body(route));
         json_object_close(doc->out);
     }
     json_key(doc->out, "responses");
     json_object_open(doc->out);
     put_success(doc, route);
-    if ((route->flags & ROUTE_EMPTY) != 0)
+    if ((route_flags(route) & COMMAND_EMPTY) != 0)
         put_nothing(doc);
     put_refusal(doc);
     json_object_close(doc->out);
     json_key(doc->out, "security");
     json_array_open(doc->out);
-    if (route->role != ROLE_NONE) {
+    if (route_role(route) != ROLE_NONE) {
         json_object_open(doc->out);
         json_key(doc->out, "ApiKey");
         json_array_open(doc->out);

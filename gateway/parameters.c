@@ -2,7 +2,6 @@
 #include "gateway/parameters.h"
 
 #include "broker/base/buf.h"
-#include "gateway/routes.h"
 
 #include <string.h>
 
@@ -12,12 +11,10 @@
 
 static bool is_known(const struct route *route, const char *name, size_t len)
 {
-    const ProtobufCFieldDescriptor *field;
+    const ProtobufCMessageDescriptor *query = route_query(route);
 
-    if (strlen(name) != len)
-        return false;
-    field = protobuf_c_message_descriptor_get_field_by_name(route->query, name);
-    return field != NULL;
+    return query != NULL && strlen(name) == len && !route_has_in_path(route, name) &&
+           protobuf_c_message_descriptor_get_field_by_name(query, name) != NULL;
 }
 
 static size_t least(size_t a, size_t b, size_t c)
@@ -52,10 +49,11 @@ static size_t distance(const char *a, size_t a_len, const char *b, size_t b_len)
 // left: nothing is near to "q".
 static const char *meant(const struct route *route, const char *name, size_t len)
 {
+    const ProtobufCMessageDescriptor *query = route_query(route);
     size_t stem = len > 2 && strcmp(name + len - 2, "[]") == 0 ? len - 2 : len;
 
-    for (unsigned i = 0; i < route->query->n_fields && len <= NAME_MAX_BYTES; i++) {
-        const char *known = route->query->fields[i].name;
+    for (unsigned i = 0; query != NULL && i < query->n_fields && len <= NAME_MAX_BYTES; i++) {
+        const char *known = query->fields[i].name;
         size_t known_len = strlen(known);
 
         if (known_len <= NAME_MAX_BYTES && distance(name, stem, known, known_len) <= DISTANCE_MAX &&

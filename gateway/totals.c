@@ -1,6 +1,7 @@
 #include "gateway/totals.h"
 
 #include "broker/base/timestamp.h"
+#include "broker/packet/command_table.h"
 #include "broker/packet/lifecycle.h"
 #include "broker/packet/wire.h"
 #include "broker/subjects.h"
@@ -69,6 +70,7 @@ static void on_totals(void *ctx, enum rc rc, struct msg *msg)
 
 void totals_refresh(struct totals *totals, void (*done)(void *ctx), void *ctx)
 {
+    const struct command_row *totals_command = command_row(CMD_SYSTEM_TOTALS);
     char subject[SUBJECT_BYTES];
     struct refresh *refresh;
     struct request request = {
@@ -84,7 +86,7 @@ void totals_refresh(struct totals *totals, void (*done)(void *ctx), void *ctx)
     *refresh = (struct refresh){totals, done, ctx};
     request.ctx = refresh;
     totals->asking = true;
-    subject_command(subject, TENANT_PLATFORM, KEY, "system", "totals");
+    subject_command(subject, TENANT_PLATFORM, KEY, totals_command->noun, totals_command->verb);
     request_send(run_requests(totals->run), &request);
 }
 

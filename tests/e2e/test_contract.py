@@ -752,8 +752,9 @@ ROUTES = {
     ("get", "/health"), ("get", "/ready"), ("get", "/metrics"), ("get", "/openapi.json"),
     ("get", "/docs"), ("get", "/redoc"),
     ("get", PACKETS), ("post", PACKETS),
-    ("get", PACKETS + "/{id}"), ("patch", PACKETS + "/{id}"), ("delete", PACKETS + "/{id}"),
-    ("post", PACKETS + "/{id}/claim"), ("get", PACKETS + "/{id}/history"),
+    ("get", PACKETS + "/{packet_id}"), ("patch", PACKETS + "/{packet_id}"),
+    ("delete", PACKETS + "/{packet_id}"),
+    ("post", PACKETS + "/{packet_id}/claim"), ("get", PACKETS + "/{packet_id}/history"),
     ("get", "/api/v1/audit"),
 }
 
@@ -771,23 +772,24 @@ def test_the_document_is_openapi_and_says_what_is_served(rail, http):
     assert len({operation["operationId"] for operation in operations.values()}) == len(operations)
     for (method, target), operation in operations.items():
         content = b"null" if "requestBody" in operation else None
-        url = target.replace("{id}", NOWHERE)
+        url = re.sub(r"{\w+_id}", NOWHERE, target)
         with http.stream(method, url, content=content) as answer:  # one that has no end is an answer
             assert answer.status_code != 405, (method, target)
             if answer.status_code == 404:
                 answer.read()
                 assert answer.json()["code"] == "not_found", (method, target)
         public = target in ("/health", "/ready", "/metrics", "/openapi.json", "/docs", "/redoc")
-        bare = httpx.request(method, rail.url + target.replace("{id}", NOWHERE))
+        bare = httpx.request(method, rail.url + re.sub(r"{\w+_id}", NOWHERE, target))
         assert (bare.status_code != 401) == public, (method, target)
         assert bool(operation.get("security", document.get("security"))) != public
     # A method that is not in the document is not served.
     for target, methods in document["paths"].items():
         for method in {"get", "post", "put", "patch", "delete"} - set(methods):
-            answer = http.request(method, target.replace("{id}", NOWHERE))
+            answer = http.request(method, re.sub(r"{\w+_id}", NOWHERE, target))
             # A fixed word in the place of an id is a bad id to the methods that it does not have.
-            word, id_target = target.rpartition("/")[2], target.rpartition("/")[0] + "/{id}"
-            is_id = "{" not in word and method in document["paths"].get(id_target, {})
+            base, _, word = target.rpartition("/")
+            name = "/{hook_id}" if base.endswith("/hooks") else "/{packet_id}"
+            is_id = "{" not in word and method in document["paths"].get(base + name, {})
             bad_id = 404 if "/hooks/" in target else 422
             assert answer.status_code == (bad_id if is_id else 405), (method, target)
 
@@ -803,7 +805,7 @@ def test_parameters_are_as_the_document_says(http):
             if target.startswith(("/api/v1/events", "/events", "/api/v1/ws", "/ws")):
                 continue  # has no end
             known = parameters(operation)
-            url = target.replace("{id}", NOWHERE).replace("{delivery_id}", NOWHERE)
+            url = re.sub(r"{\w+_id}", NOWHERE, target)
             needed = {name for name, p in known.items() if p["required"] and p["in"] == "query"}
             query = "&".join(f"{name}={NOWHERE}" for name in needed)
             for name in needed:
@@ -824,9 +826,9 @@ def test_answers_are_as_the_document_says(rail, http, create):
     document = http.get("/openapi.json").json()
     packet = bring_to(http, create, "claimed")
     for target, template in [
-        (path(packet), PACKETS + "/{id}"),
+        (path(packet), PACKETS + "/{packet_id}"),
         (PACKETS, PACKETS),
-        (path(packet, "/history"), PACKETS + "/{id}/history"),
+        (path(packet, "/history"), PACKETS + "/{packet_id}/history"),
         ("/api/v1/audit", "/api/v1/audit"),
     ]:
         content = document["paths"][template]["get"]["responses"]["200"]["content"]
@@ -836,7 +838,7 @@ def test_answers_are_as_the_document_says(rail, http, create):
         name = content["application/json"]["schema"]["$ref"].rsplit("/", 1)[1]
         assert set(found) <= set(document["components"]["schemas"][name]["properties"])
     refused = http.get(f"{PACKETS}/{NOWHERE}").json()
-    content = document["paths"][PACKETS + "/{id}"]["get"]["responses"]["default"]["content"]
+    content = document["paths"][PACKETS + "/{packet_id}"]["get"]["responses"]["default"]["content"]
     schema = {**content["application/json"]["schema"], "components": document["components"]}
     jsonschema.validate(refused, schema)
     name = content["application/json"]["schema"]["$ref"].rsplit("/", 1)[1]

@@ -164,10 +164,10 @@ Test(auth, knows_its_roles_by_name_and_their_order)
     static const char *const names[] = {"reader", "agent", "writer", "admin"};
 
     for (int i = 0; i < 4; i++) {
-        cr_assert_eq((int)auth_role(names[i]), (int)ROLE_READER + i);
-        cr_assert_str_eq(auth_role_name(auth_role(names[i])), names[i]);
+        cr_assert_eq((int)role_of(names[i]), (int)ROLE_READER + i);
+        cr_assert_str_eq(role_name(role_of(names[i])), names[i]);
     }
-    cr_assert_eq((int)auth_role("none"), (int)ROLE_NONE);
-    cr_assert_eq((int)auth_role("Admin"), (int)ROLE_NONE);
-    cr_assert_eq((int)auth_role(""), (int)ROLE_NONE);
+    cr_assert_eq((int)role_of("none"), (int)ROLE_NONE);
+    cr_assert_eq((int)role_of("Admin"), (int)ROLE_NONE);
+    cr_assert_eq((int)role_of(""), (int)ROLE_NONE);
 }

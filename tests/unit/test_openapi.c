@@ -81,7 +81,7 @@ Test(openapi, has_every_route_of_the_table)
         cr_assert_not_null(operation, "%s %s", route->method, route->path);
         name = member(operation, "operationId");
         cr_assert(starts_with(name + 1, route->operation));
-        cr_assert_eq(member(operation, "requestBody") != NULL, route->body != NULL);
+        cr_assert_eq(member(operation, "requestBody") != NULL, route_body(route) != NULL);
         cr_assert_not_null(
             member(member(operation, "responses"), arena_printf(memory, "%u", route->success)));
         cr_assert_not_null(member(member(operation, "responses"), "default"));
@@ -152,14 +152,14 @@ static const struct route *route_named(const char *operation)
 Test(openapi, has_the_headers_that_a_route_takes)
 {
     for (const struct route *route = routes; route->method != NULL; route++) {
-        bool fences = (route->flags & ROUTE_FENCES) != 0;
+        bool fences = (route_flags(route) & COMMAND_FENCED) != 0;
 
         cr_assert_eq(parameter_of(route, "X-HR-Claim") != NULL, fences, "%s", route->operation);
         cr_assert_eq(parameter_of(route, "If-Match") != NULL, fences, "%s", route->operation);
-        cr_assert_eq(parameter_of(route, "X-HR-Min-Seq") != NULL, (route->flags & ROUTE_READS) != 0,
-                     "%s", route->operation);
+        cr_assert_eq(parameter_of(route, "X-HR-Min-Seq") != NULL,
+                     (route_flags(route) & COMMAND_READS) != 0, "%s", route->operation);
         cr_assert_eq(parameter_of(route, "X-HR-Durability") != NULL,
-                     (route->flags & ROUTE_AUDITS) != 0, "%s", route->operation);
+                     (route_flags(route) & COMMAND_CHANGES) != 0, "%s", route->operation);
     }
     cr_assert_not_null(parameter_of(route_named("claimPacket"), "X-HR-Claim"));
     cr_assert_not_null(parameter_of(route_named("listPackets"), "X-HR-Min-Seq"));
@@ -180,8 +180,8 @@ Test(openapi, says_which_parameters_there_must_be)
     cr_assert(starts_with(parameter_of(route_named("getSchema"), "schema_id"),
                           "{\"name\":\"schema_id\",\"in\":\"path\",\"required\":true,"
                           "\"schema\":{\"type\":\"string\"}}"));
-    cr_assert(starts_with(parameter_of(route_named("getPacket"), "id"),
-                          "{\"name\":\"id\",\"in\":\"path\",\"required\":true,"
+    cr_assert(starts_with(parameter_of(route_named("getPacket"), "packet_id"),
+                          "{\"name\":\"packet_id\",\"in\":\"path\",\"required\":true,"
                           "\"schema\":{\"type\":\"string\",\"format\":\"uuid\"}}"));
 }
 

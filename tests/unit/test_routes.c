@@ -40,14 +40,14 @@ Test(routes, are_found_by_method_and_path)
 
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         const struct route *route = NULL;
-        const char *id = NULL;
+        struct path_ids ids = {.count = 0};
 
-        cr_assert_eq(routes_find(cases[i].method, cases[i].path, memory, &route, &id), MATCH_ROUTE,
+        cr_assert_eq(routes_find(cases[i].method, cases[i].path, memory, &route, &ids), MATCH_ROUTE,
                      "%s", cases[i].path);
         cr_assert_str_eq(route->operation, cases[i].operation);
-        cr_assert_eq(id == NULL, cases[i].id == NULL);
-        if (id != NULL)
-            cr_assert_str_eq(id, cases[i].id);
+        cr_assert_eq(ids.count, cases[i].id != NULL ? 1 : 0);
+        if (ids.count > 0)
+            cr_assert_str_eq(ids.items[0].value, cases[i].id);
     }
 }
 
@@ -88,8 +88,8 @@ Test(routes, tell_what_is_not_there_from_what_cannot_be_done)
 
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         const struct route *route = NULL;
-        const char *id = NULL;
-        enum match match = routes_find(cases[i].method, cases[i].path, memory, &route, &id);
+        struct path_ids ids = {.count = 0};
+        enum match match = routes_find(cases[i].method, cases[i].path, memory, &route, &ids);
 
         cr_expect_eq(match, cases[i].match, "%s %s gives %d", cases[i].method, cases[i].path,
                      match);
@@ -101,7 +101,7 @@ Test(routes, tell_what_is_not_there_from_what_cannot_be_done)
 Test(routes, have_names_and_summaries_of_their_own)
 {
     for (const struct route *a = routes; a->method != NULL; a++) {
-        cr_assert_not_null(a->handle);
+        cr_assert(a->handle != NULL || a->command != CMD_NONE, "%s", a->operation);
         cr_assert(a->summary[0] != '\0');
         cr_assert((a->success >= 200 && a->success < 300) || a->success == 101);
         for (const struct route *b = routes; b < a; b++) {
@@ -117,8 +117,59 @@ Test(routes, ask_for_a_key_wherever_there_is_data)
         bool data = strncmp(route->path, "/api/", 5) == 0 || strcmp(route->path, "/events") == 0 ||
                     strcmp(route->path, "/ws") == 0;
 
-        cr_assert_eq(route->role != ROLE_NONE, data, "%s", route->path);
+        cr_assert_eq(route_role(route) != ROLE_NONE, data, "%s", route->path);
         if (data && strcmp(route->method, "GET") != 0)
-            cr_assert_gt((int)route->role, (int)ROLE_READER, "%s", route->operation);
+            cr_assert_gt((int)route_role(route), (int)ROLE_READER, "%s", route->operation);
+    }
+}
+
+// What stands in braces must be a text field of the command's request.
+Test(routes, have_ids_that_their_commands_know)
+{
+    for (const struct route *route = routes; route->method != NULL; route++) {
+        size_t count = 0;
+
+        for (const char *at = strchr(route->path, '{'); at != NULL; at = strchr(at + 1, '{')) {
+            const char *name = arena_copy(memory, at + 1, strcspn(at, "}") - 1);
+            const ProtobufCFieldDescriptor *field;
+
+            cr_assert_neq(route->command, CMD_NONE, "%s", route->path);
+            field = protobuf_c_message_descriptor_get_field_by_name(
+                command_row(route->command)->request, name);
+            cr_assert_not_null(field, "%s %s", route->path, name);
+            cr_assert_eq(field->type, PROTOBUF_C_TYPE_BYTES);
+            count++;
+        }
+        cr_assert_leq(count, PATH_IDS_MAX);
+    }
+}
+
+Test(routes, have_both_ids_of_a_path)
+{
+    const struct route *route = NULL;
+    struct path_ids ids;
+
+    cr_assert_eq(routes_find("GET", "/api/v1/hooks/a/deliveries/b", memory, &route, &ids),
+                 MATCH_ROUTE);
+    cr_assert_eq(ids.count, 2);
+    cr_assert_str_eq(ids.items[0].name, "hook_id");
+    cr_assert_str_eq(ids.items[1].name, "delivery_id");
+    cr_assert_str_eq(ids.items[1].value, "b");
+}
+
+// A verb is named once; every command has one worker that answers it.
+Test(routes, the_command_table_names_each_verb_once)
+{
+    for (int a = CMD_NONE + 1; a < CMD_COUNT; a++) {
+        const struct command_row *row = command_row((enum command_id)a);
+
+        cr_assert_neq(row->role, ROLE_NONE, "%s.%s", row->noun, row->verb);
+        cr_assert_gt(command_count_of(row->worker), 0);
+        for (int b = CMD_NONE + 1; b < a; b++) {
+            const struct command_row *other = command_row((enum command_id)b);
+
+            cr_assert(strcmp(row->noun, other->noun) != 0 || strcmp(row->verb, other->verb) != 0,
+                      "%s.%s", row->noun, row->verb);
+        }
     }
 }
