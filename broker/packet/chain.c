@@ -8,6 +8,7 @@
 
 #include "broker/packet/carry.h"
 #include "broker/packet/details.h"
+#include "broker/packet/hitl.h"
 #include "broker/packet/issues.h"
 #include "broker/packet/own_part.h"
 
@@ -193,7 +194,6 @@ static enum rc refuse_loop(struct decision *d, enum loop loop, const struct loop
 // A checkpoint that the packet has anyway stays what it is: its approvers are not ours to change.
 static Hr__Hitl *ask_human(const Hr__Hitl *own, const char *reason, struct arena *arena)
 {
-    static const char *const answers[] = {"continue", "stop"};
     Hr__Hitl *hitl = wire_new(arena, &hr__hitl__descriptor);
 
     if (own != NULL && own->required) {
@@ -209,13 +209,19 @@ static Hr__Hitl *ask_human(const Hr__Hitl *own, const char *reason, struct arena
     hitl->reason = text_of(arena_printf(arena, "Handoff loop: %s", reason));
     hitl->has_question = true;
     hitl->question = text_of("Shall the agents go on?");
-    hitl->options = wire_new(arena, &hr__string_list__descriptor);
-    hitl->options->items = arena_calloc(arena, 2, sizeof(Text));
-    for (size_t i = 0; i < 2; i++)
-        hitl->options->items[hitl->options->n_items++] = text_of(answers[i]);
-    hitl->rejections = &hitl->options->items[1];
-    hitl->n_rejections = 1;
+    hitl_ask_to_go_on(hitl, arena);
     return hitl;
+}
+
+// Its own checkpoint may have to decide about a loop: also said when there is no loop this time, so
+// that a client learns it before the first one.
+static enum rc check_own_checkpoint(struct decision *d, const Hr__ChainPacket *request)
+{
+    if (!request->divert_to_human || request->hitl == NULL || !request->hitl->required ||
+        request->hitl->n_approve_options > 0)
+        return RC_OK;
+    return decide_hitl_fault(d, "approve_options is required with divert_to_human: it names the "
+                                "answers that let the work go on");
 }
 
 // --- the command ---------------------------------------------------------------------------------
@@ -262,6 +268,8 @@ enum rc decide_chain(struct decision *d, const ProtobufCMessage *message)
     enum loop loop;
     enum rc rc = check_carry(d, request);
 
+    if (rc == RC_OK)
+        rc = check_own_checkpoint(d, request);
     if (rc == RC_OK)
         rc = check_parent(d, parent);
     if (rc != RC_OK)

@@ -54,9 +54,12 @@ enum rc decide_archive(struct decision *decision);
 // Refuses when digest is not that of what was approved. has_digest false: the caller presents none.
 enum rc decide_subject(struct decision *decision, bool has_digest, Text digest);
 
-// Refuses a checkpoint that this very change opened when its quorum is out of reach: the credential
-// that opens it has no vote.
+// Refuses a checkpoint that this very change opened when its quorum is out of reach, as the
+// credential that opens it has no vote, or when nobody can tell which answers approve.
 enum rc decide_opened(struct decision *decision);
+
+// 422 at body.hitl. fault: for people, borrowed for ever or from the arena.
+enum rc decide_hitl_fault(struct decision *decision, const char *fault);
 
 // Hands an open packet to the next of its fallback agents that has not declined it, or, when there
 // is none, to what its on_unclaimed says. Sets the event; reason goes into its details.

@@ -6,6 +6,7 @@
 #include "broker/packet/hitl.h"
 #include "broker/packet/issues.h"
 #include "broker/packet/lifecycle.h"
+#include "broker/packet/loop.h"
 
 static bool is_group(Text approver, Text *group)
 {
@@ -71,16 +72,11 @@ static enum rc refuse_status(struct decision *d)
                        lifecycle_name(name, d->packet->status));
 }
 
-static bool is_diverted(const Hr__Packet *packet)
-{
-    return packet->lineage != NULL && packet->lineage->has_diverted_by_key;
-}
-
 static enum rc check_voter(struct decision *d)
 {
     const Hr__Hitl *hitl = d->packet->hitl;
 
-    if (is_diverted(d->packet) && text_is(d->packet->lineage->diverted_by_key, d->key_id))
+    if (loop_is_diverted(d->packet) && text_is(d->packet->lineage->diverted_by_key, d->key_id))
         return problem_set(&d->problem, d->arena, PROBLEM_NOT_APPROVER,
                            "The API key that made the handoff loop cannot let it go on");
     if (!counts_votes(hitl))
@@ -119,6 +115,11 @@ static enum rc check_answer(struct decision *d, const Hr__RespondPacket *request
     const Hr__Hitl *hitl = d->packet->hitl;
     const char *list = "";
 
+    if (hitl_verdict(hitl, loop_is_diverted(d->packet), request->response) == HITL_UNDECIDED)
+        return problem_set(&d->problem, d->arena, PROBLEM_MUST_BE_ASKED_AGAIN,
+                           "The checkpoint of packet %s does not say which answers approve; it "
+                           "must be asked again with approve_options",
+                           d->packet_id);
     if (request->subject != NULL && hitl->subject == NULL)
         return refuse_answer(d, "subject", "subject_unexpected",
                              "The checkpoint has no subject that could be edited",
@@ -164,11 +165,16 @@ static bool is_same_subject(const Hr__Vote *a, const Hr__Vote *b)
     return text_equal(a->subject->text, b->subject->text);
 }
 
+static enum hitl_verdict verdict_of(const struct decision *d, Text response)
+{
+    return hitl_verdict(d->packet->hitl, loop_is_diverted(d->packet), response);
+}
+
 static bool is_enough(const struct decision *d, const Hr__Vote *vote)
 {
     const Hr__Hitl *hitl = d->packet->hitl;
     size_t quorum = hitl->has_quorum ? (size_t)hitl->quorum : 1;
-    bool rejects = hitl_is_rejection(hitl, vote->response);
+    bool rejects = verdict_of(d, vote->response) != HITL_APPROVES;
     size_t same = 0;
     size_t against = 0;
     size_t voters;
@@ -179,7 +185,7 @@ static bool is_enough(const struct decision *d, const Hr__Vote *vote)
         const Hr__Vote *other = hitl->votes[i];
 
         same += text_equal(other->response, vote->response) && is_same_subject(other, vote);
-        against += hitl_is_rejection(hitl, other->response);
+        against += verdict_of(d, other->response) != HITL_APPROVES;
     }
     if (!rejects)
         return same >= quorum;
@@ -235,6 +241,7 @@ static void forget_path(Hr__Lineage *lineage)
 static enum rc decide_answer(struct decision *d, const Hr__Vote *vote)
 {
     Hr__Hitl *hitl = d->packet->hitl;
+    bool approves = verdict_of(d, vote->response) == HITL_APPROVES;
 
     hitl->has_response = true;
     hitl->response = vote->response;
@@ -245,11 +252,11 @@ static enum rc decide_answer(struct decision *d, const Hr__Vote *vote)
         hitl->has_notes = true;
         hitl->notes = vote->notes;
     }
-    if (vote->subject != NULL && !hitl_is_rejection(hitl, vote->response)) {
+    if (vote->subject != NULL && approves) {
         hitl->approved_subject = vote->subject;
         hitl->subject_digest = hitl_digest(vote->subject, d->arena);
     }
-    if (is_diverted(d->packet) && !hitl_is_rejection(hitl, vote->response))
+    if (loop_is_diverted(d->packet) && approves)
         forget_path(d->packet->lineage);
     return lifecycle_step(d->packet, MOVE_ANSWER, d->now_us, d->arena);
 }

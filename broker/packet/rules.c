@@ -112,6 +112,7 @@ static const struct {
     {&hr__hitl__descriptor,               "approvers",         {.flags = RULE_QUIET, .max = VOTERS_MAX}               },
     {&hr__hitl__descriptor,               "quorum",            {.flags = RULE_QUIET, .min = 1, .max = VOTERS_MAX}     },
     {&hr__hitl__descriptor,               "rejections",        {.flags = RULE_QUIET, .max = VOTERS_MAX}               },
+    {&hr__hitl__descriptor,               "approve_options",   {.flags = RULE_QUIET, .max = VOTERS_MAX}               },
     {&hr__hitl__descriptor,               "on_reject",         {.flags = RULE_QUIET}                                  },
     {&hr__hitl__descriptor,               "escalation",        {.flags = RULE_QUIET, .max = STEPS_MAX}                },
     {&hr__hitl__descriptor,               "on_timeout",        {.flags = RULE_QUIET}                                  },

@@ -4,6 +4,7 @@
 #include "broker/packet/hitl.h"
 #include "broker/packet/json_write.h"
 #include "broker/packet/lifecycle.h"
+#include "broker/packet/loop.h"
 
 enum rc decide_not_found(struct decision *d)
 {
@@ -173,16 +174,23 @@ enum rc decide_subject(struct decision *d, bool has_digest, Text digest)
                        d->packet_id);
 }
 
+// Of an open checkpoint that an earlier version stored: no answer to it can be understood.
+static bool must_be_asked_again(const Hr__Packet *packet)
+{
+    return hitl_verdict(packet->hitl, loop_is_diverted(packet), text_of("")) == HITL_UNDECIDED;
+}
+
 // An approval must not be changed into another one: a checkpoint that binds can be replaced only
-// before it is opened, or to open it anew.
+// before it is opened, or to open it again.
 static enum rc check_checkpoint(struct decision *d, const Hr__UpdatePacket *request)
 {
     const Hr__Hitl *hitl = d->packet->hitl;
     bool open = d->packet->status == HR__STATUS__STATUS_AWAITING_HUMAN;
     bool asks = request->has_status && request->status == HR__STATUS__STATUS_AWAITING_HUMAN;
 
-    if (request->hitl == NULL || hitl == NULL || !hitl_is_guarded(hitl) ||
-        (!open && (asks || !hitl->has_response)))
+    if (request->hitl == NULL || hitl == NULL ||
+        (!hitl_is_guarded(hitl) && !loop_is_diverted(d->packet)) ||
+        (!open && (asks || !hitl->has_response)) || (open && must_be_asked_again(d->packet)))
         return RC_OK;
     return problem_set(&d->problem, d->arena, PROBLEM_CHECKPOINT_OPEN,
                        open ? "The checkpoint of packet %s is open and cannot be replaced"

@@ -137,7 +137,7 @@ def test_a_loop_can_be_brought_before_a_human(client):
     assert diverted["status"] == "awaiting_human"
     hitl = diverted["hitl"]
     assert hitl["required"] is True and hitl["options"] == ["continue", "stop"]
-    assert hitl["rejections"] == ["stop"]
+    assert hitl["approve_options"] == ["continue"] and hitl["rejections"] == ["stop"]
     assert hitl["reason"].startswith("Handoff loop: the same two agents")
     assert diverted["lineage"]["path"] == list("ABABABA")
     claimed = client.post(
@@ -162,13 +162,21 @@ def test_nothing_but_a_humans_go_ahead_leads_on_from_a_diverted_packet(client, p
 
 
 def test_a_time_out_is_no_go_ahead(client):
-    hitl = {"reason": "r", "timeout_seconds": 1, "on_timeout": "release"}
+    hitl = {"reason": "r", "timeout_seconds": 1, "on_timeout": "release",
+            "approve_options": ["go"]}
     packet, _ = divert(client, hitl=hitl)
     deadline = time.monotonic() + 8
     while get(client, packet)["status"] != "created":
         assert time.monotonic() < deadline
         time.sleep(0.05)
     check_held(client, packet)
+
+
+def test_an_own_checkpoint_that_may_decide_about_a_loop_names_what_approves(client):
+    hitl = {"reason": "r", "options": ["Ja", "Nein"]}
+    answer = chain(client, root(client, "A", "B"), "B", "A", divert_to_human=True, hitl=hitl)
+    assert answer.status_code == 422, answer.text
+    assert "approve_options" in answer.json()["detail"][0]["msg"]
 
 
 def test_after_a_human_has_answered_the_path_begins_anew(client, person):

@@ -192,6 +192,16 @@ dependencies = record(
         "source": maybe(texts),
     },
 )
+def approvable(hitl):
+    """With the options that approve, where an answer has consequences."""
+    if hitl.get("subject") is not None or hitl.get("quorum") is not None:
+        options = [*hitl["options"], "ok"] if hitl.get("options") else hitl.get("options")
+        hitl = {**hitl, "approve_options": ["ok"]}
+        if options:
+            hitl["options"] = options
+    return hitl
+
+
 hitls = record(
     {"required": st.just(False), "reason": texts},
     {
@@ -204,7 +214,7 @@ hitls = record(
         "on_reject": maybe(st.sampled_from(["first", "majority"])),
         "subject": maybe(json_objects),
     },
-)
+).map(approvable)
 bodies = record(
     {"metadata": metadata, "context": contexts},
     {
