@@ -235,7 +235,9 @@ enum rc decide_update(struct decision *d, const ProtobufCMessage *message)
 
     if (d->packet == NULL)
         return decide_not_found(d);
-    rc = check_status(d, request, &move);
+    rc = decide_lease(d);
+    if (rc == RC_OK)
+        rc = check_status(d, request, &move);
     if (rc == RC_OK)
         rc = check_checkpoint(d, request);
     if (rc == RC_OK)
@@ -266,7 +268,9 @@ enum rc decide_complete(struct decision *d, const ProtobufCMessage *request)
     if (d->packet == NULL)
         return decide_not_found(d);
     from = d->packet->status;
-    rc = decide_subject(d, update->has_subject_digest, update->subject_digest);
+    rc = decide_lease(d);
+    if (rc == RC_OK)
+        rc = decide_subject(d, update->has_subject_digest, update->subject_digest);
     if (rc != RC_OK)
         return rc;
     if (lifecycle_step(d->packet, MOVE_COMPLETE, d->now_us, d->arena) != RC_OK)
@@ -284,11 +288,13 @@ enum rc decide_delete(struct decision *d, const ProtobufCMessage *request)
 {
     char name[ENUM_TEXT_BYTES];
     Hr__Status from;
+    bool ends_lease;
 
     (void)request;
     if (d->packet == NULL)
         return decide_not_found(d);
     from = d->packet->status;
+    ends_lease = d->packet->claim != NULL && d->packet->claim->lease_expires_at != NULL;
     if (lifecycle_step(d->packet, MOVE_EXPIRE, d->now_us, d->arena) != RC_OK)
         return problem_set(&d->problem, d->arena, PROBLEM_ALREADY_EXPIRED,
                            "Packet %s is already expired", d->packet_id);
@@ -296,7 +302,7 @@ enum rc decide_delete(struct decision *d, const ProtobufCMessage *request)
     d->event_type = text_of("expired");
     d->actor = text_of("system:soft_delete");
     d->details =
-        text_of(arena_printf(d->arena, "{\"previous_status\":\"%s\",\"reason\":\"soft_delete\"}",
-                             lifecycle_name(name, from)));
+        text_of(arena_printf(d->arena, "{\"previous_status\":\"%s\",\"reason\":\"soft_delete\"%s}",
+                             lifecycle_name(name, from), ends_lease ? ",\"lease\":\"ended\"" : ""));
     return RC_OK;
 }
