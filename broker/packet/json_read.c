@@ -19,7 +19,8 @@
 #include <strings.h>
 #include <yajl/yajl_parse.h>
 
-#define NAME_BYTES 64 // longer than any member of the contract
+#define NAME_BYTES 64  // longer than any member of the contract
+#define FIELDS_MAX 128 // more than any message of the contract has
 
 enum kind {
     KIND_NULL,
@@ -42,9 +43,9 @@ struct frame {
     const ProtobufCFieldDescriptor *field; // current member (NULL: unknown), or the repeated field
     unsigned field_index;
     bool is_list;
-    size_t start;  // offset of the opening brace or bracket
-    uint64_t seen; // bit per field index
-    char *items;   // of a list: in the arena
+    size_t start;                   // offset of the opening brace or bracket
+    uint64_t seen[FIELDS_MAX / 64]; // bit per field index
+    char *items;                    // of a list: in the arena
     size_t count;
     size_t room;
 };
@@ -130,10 +131,15 @@ static void blame(struct reader *r, const struct token *token, const char *type,
     skip(r, token, issues_add(r->issues, &r->path, type, message));
 }
 
+static bool is_seen(const struct frame *frame, unsigned field)
+{
+    return (frame->seen[field / 64] & (1ULL << field % 64)) != 0;
+}
+
 static void push(struct reader *r, ProtobufCMessage *message, const ProtobufCFieldDescriptor *list,
                  size_t start)
 {
-    assert(r->depth < PATH_DEPTH);
+    assert(r->depth < PATH_DEPTH && message->descriptor->n_fields <= FIELDS_MAX);
     r->frames[r->depth++] =
         (struct frame){.message = message, .field = list, .is_list = list != NULL, .start = start};
 }
@@ -411,12 +417,24 @@ static size_t element_size(const ProtobufCFieldDescriptor *field)
     return field->type == PROTOBUF_C_TYPE_BYTES ? sizeof(Text) : sizeof(void *);
 }
 
+static int64_t list_max(const struct frame *frame)
+{
+    const ProtobufCMessageDescriptor *descriptor = frame->message->descriptor;
+
+    return rules_of(descriptor, (unsigned)(frame->field - descriptor->fields))->max;
+}
+
 static void element(struct reader *r, struct frame *frame, const struct token *token)
 {
     size_t size = element_size(frame->field);
     protobuf_c_boolean has = false;
     void *slot;
 
+    if ((int64_t)frame->count >= list_max(frame)) {
+        frame->count++; // only to say how many there are
+        skip(r, token, NULL);
+        return;
+    }
     if (frame->count == frame->room) {
         size_t room = frame->room > 0 ? frame->room * 2 : 8;
         char *items = arena_calloc(r->arena, room, size);
@@ -512,8 +530,7 @@ static void message_end(struct reader *r)
     for (unsigned i = 0; i < descriptor->n_fields; i++) {
         struct issue *issue;
 
-        if ((rules_of(descriptor, i)->flags & RULE_REQUIRED) == 0 ||
-            (frame->seen & (1ULL << i)) != 0)
+        if ((rules_of(descriptor, i)->flags & RULE_REQUIRED) == 0 || is_seen(frame, i))
             continue;
         path_push_name(&r->path, text_of(descriptor->fields[i].name));
         issue = issues_add(r->issues, &r->path, "missing", "Field required");
@@ -526,7 +543,12 @@ static void list_end(struct reader *r)
 {
     struct frame *frame = top(r);
     char *base = (char *)frame->message;
+    int64_t max = list_max(frame);
 
+    if ((int64_t)frame->count > max) {
+        issues_add_count(r->issues, &r->path, false, max, frame->count);
+        frame->count = (size_t)max;
+    }
     *(size_t *)(base + frame->field->quantifier_offset) = frame->count;
     *(char **)(base + frame->field->offset) = frame->items;
 }
@@ -608,11 +630,11 @@ static int on_key(void *ctx, const unsigned char *key, size_t len)
     path_push_name(&r->path, keep_text(r, (const char *)key, len));
     if (frame->field != NULL) {
         frame->field_index = (unsigned)(frame->field - frame->message->descriptor->fields);
-        if ((frame->seen & (1ULL << frame->field_index)) != 0) {
+        if (is_seen(frame, frame->field_index)) {
             (void)issues_add(r->issues, &r->path, "duplicate_key", "Member appears more than once");
             frame->field = NULL;
         }
-        frame->seen |= 1ULL << frame->field_index;
+        frame->seen[frame->field_index / 64] |= 1ULL << frame->field_index % 64;
     }
     return 1;
 }

@@ -8,6 +8,8 @@
 #include "broker/packet/lifecycle.h"
 #include "broker/packet/loop.h"
 
+#define OPTIONS_SHOWN 20 // in a refusal
+
 static bool is_group(Text approver, Text *group)
 {
     size_t prefix = strlen(GROUP_PREFIX);
@@ -113,7 +115,8 @@ static enum rc refuse_answer(struct decision *d, const char *field, const char *
 static enum rc check_answer(struct decision *d, const Hr__RespondPacket *request)
 {
     const Hr__Hitl *hitl = d->packet->hitl;
-    const char *list = "";
+    struct buf list = {0};
+    const char *text;
 
     if (hitl_verdict(hitl, loop_is_diverted(d->packet), request->response) == HITL_UNDECIDED)
         return problem_set(&d->problem, d->arena, PROBLEM_MUST_BE_ASKED_AGAIN,
@@ -126,12 +129,13 @@ static enum rc check_answer(struct decision *d, const Hr__RespondPacket *request
                              request->subject->text);
     if (hitl_takes(hitl, request->response))
         return RC_OK;
-    for (size_t i = 0; i < hitl->options->n_items; i++)
-        list = arena_printf(d->arena, "%s%s'%.*s'", list, i > 0 ? ", " : "",
-                            TEXT_ARGS(hitl->options->items[i]));
-    return refuse_answer(d, "response", "enum",
-                         arena_printf(d->arena, "Input should be one of the options: %s", list),
-                         json_of_text(d->arena, request->response));
+    for (size_t i = 0; i < hitl->options->n_items && i < OPTIONS_SHOWN; i++)
+        buf_printf(&list, "%s'%.*s'", i > 0 ? ", " : "", TEXT_ARGS(hitl->options->items[i]));
+    if (hitl->options->n_items > OPTIONS_SHOWN)
+        buf_puts(&list, ", ...");
+    text = arena_printf(d->arena, "Input should be one of the options: %s", buf_text(&list));
+    buf_fini(&list);
+    return refuse_answer(d, "response", "enum", text, json_of_text(d->arena, request->response));
 }
 
 static Hr__Vote *add_vote(struct decision *d, const Hr__RespondPacket *request)

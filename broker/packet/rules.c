@@ -1,4 +1,5 @@
-// The table of field rules. A field that is not in it is optional, may be null, and has no bounds.
+// The table of field rules. A field that is not in it is optional, may be null, and has no bounds,
+// except that every list ends at LIST_MAX.
 #include "broker/packet/rules.h"
 
 #include <assert.h>
@@ -14,7 +15,8 @@
 #define VOTERS_MAX 64
 #define STEPS_MAX 16
 #define TAGS_MAX 64
-#define CARRY_MAX 16                     // more names than there are
+#define PACKET_TAGS_MAX 1000
+#define TEXTS_MAX 1000 // of a list that is a value by itself: options, carry, events
 #define CONTEXT_BYTES_MAX (64 * 1048576) // assembled of a chain
 #define HOOK_URL_MAX 2048
 #define HOOK_FILTERS_MAX 64
@@ -67,6 +69,8 @@ static const struct {
     {&hr__metadata__descriptor,           "claimed_at",        {.flags = RULE_SERVER}                                 },
     {&hr__metadata__descriptor,           "completed_at",      {.flags = RULE_SERVER}                                 },
     {&hr__metadata__descriptor,           "priority",          {.fallback = "normal"}                                 },
+    {&hr__metadata__descriptor,           "tags",              {.max = PACKET_TAGS_MAX}                               },
+    {&hr__string_list__descriptor,        "items",             {.max = TEXTS_MAX}                                     },
     {&hr__metadata__descriptor,           "addressed_to",      {.flags = RULE_SERVER | RULE_QUIET}                    },
     {&hr__metadata__descriptor,           "claim_policy",      {.flags = RULE_QUIET}                                  },
     {&hr__metadata__descriptor,
@@ -237,6 +241,7 @@ static struct {
 } slots[INDEX_SLOTS];
 static bool built;
 static const struct rule no_rule = {.min = INT64_MIN, .max = INT64_MAX};
+static const struct rule list_rule = {.min = INT64_MIN, .max = LIST_MAX}; // of any list
 
 static size_t slot_of(const ProtobufCMessageDescriptor *message)
 {
@@ -256,11 +261,17 @@ static unsigned field_index(const ProtobufCMessageDescriptor *message, const cha
     return (unsigned)(field - message->fields);
 }
 
+static const struct rule *default_of(const ProtobufCMessageDescriptor *message, unsigned field)
+{
+    return message->fields[field].label == PROTOBUF_C_LABEL_REPEATED ? &list_rule : &no_rule;
+}
+
 static void build(void)
 {
     for (size_t i = 0; i < sizeof table / sizeof table[0]; i++) {
         const ProtobufCMessageDescriptor *message = table[i].message;
         size_t at = slot_of(message);
+        const struct rule *usual;
         struct rule *rule;
 
         if (slots[at].message == NULL) {
@@ -269,13 +280,14 @@ static void build(void)
             if (slots[at].rules == NULL)
                 abort();
             for (unsigned k = 0; k < message->n_fields; k++)
-                slots[at].rules[k] = no_rule;
+                slots[at].rules[k] = *default_of(message, k);
         }
+        usual = default_of(message, field_index(message, table[i].field));
         rule = &slots[at].rules[field_index(message, table[i].field)];
         *rule = table[i].rule;
         if (rule->min == 0 && rule->max == 0) {
-            rule->min = INT64_MIN;
-            rule->max = INT64_MAX;
+            rule->min = usual->min;
+            rule->max = usual->max;
         }
     }
     built = true;
@@ -288,5 +300,5 @@ const struct rule *rules_of(const ProtobufCMessageDescriptor *descriptor, unsign
     if (!built)
         build();
     at = slot_of(descriptor);
-    return slots[at].message != NULL ? &slots[at].rules[field] : &no_rule;
+    return slots[at].message != NULL ? &slots[at].rules[field] : default_of(descriptor, field);
 }

@@ -13,6 +13,8 @@ enum {
     RULE_COMPOUND = 1 << 5, // Json: must be a string, an object or an array
 };
 
+#define LIST_MAX 10000 // entries of any list that a client sends
+
 struct rule {
     unsigned flags;
     const char *fallback; // what absent means, or NULL; such a field may be absent, but not null
