@@ -111,7 +111,7 @@ void hitl_ask_to_go_on(Hr__Hitl *hitl, struct arena *arena)
     hitl->n_rejections = 1;
 }
 
-// A client may name any number of seconds; what does not fit is for ever, or never.
+// Earlier versions took any number of seconds; a stored one that does not fit means no deadline.
 #define SECONDS_MAX (100LL * 366 * 24 * 3600)
 
 static bool has_timeout(const Hr__Hitl *hitl)

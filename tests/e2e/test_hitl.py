@@ -447,6 +447,19 @@ def test_the_ladder_the_warning_and_the_end_come_in_order(loop, people):
     loop.run(run())
 
 
+@pytest.mark.parametrize("seconds", [0, -30, 2**53, 31536001])
+def test_a_time_out_has_a_range(loop, web, agent, seconds):
+    async def run():
+        content = body(hitl={**ASKED, "timeout_seconds": seconds})
+        for answer in (await web.post(PACKETS, content), await agent.json("packet.create", content)):
+            assert answer.status == 422
+            [issue] = answer.json()["detail"]
+            assert issue["loc"] == ["body", "hitl", "timeout_seconds"]
+            assert issue["msg"].startswith("Input should be "), issue
+
+    loop.run(run())
+
+
 def test_an_answer_stops_the_clock(loop, web):
     async def run():
         packet_id = await ask(web, timeout_seconds=1)
@@ -476,6 +489,8 @@ def test_an_answer_stops_the_clock(loop, web):
         ({"approvers": [""]}, "approver"),
         ({"rejections": ["no"], "options": ["yes"]}, "rejections"),
         ({"subject": 1}, "approve_options"),
+        ({"escalation": [{"after_seconds": 3, "to": "a"}, {"after_seconds": 1, "to": "b"}]},
+         "rise"),
         ({"approvers": ["a"]}, "approve_options"),
         ({"quorum": 1}, "approve_options"),
         ({"approve_options": ["no"], "options": ["yes"]}, "approve_options"),
