@@ -1,6 +1,7 @@
 """Agents that hand the same work to each other without end are stopped, or brought before a human."""
 
 import time
+import uuid
 
 import pytest
 from chains import chain, follow, get, link, root
@@ -225,3 +226,39 @@ def test_the_same_on_nats(agent, loop):
     assert answer.status == 409
     assert answer.headers["Nats-Service-Error"] == "handoff_loop"
     assert answer.json()["detail"]["path"] == list("ABABABA")
+
+
+def made_by_hand(client, parent, source, target):
+    """The answer to a create that names its parent."""
+    return client.post(PACKETS, json=link(source, target, parent_packet_id=parent["id"]))
+
+
+def test_a_create_that_names_its_parent_is_no_way_round_the_limits(client):
+    packet = root(client, "A", "B")
+    for source, target in zip("BABA", "ABAB", strict=True):
+        answer = made_by_hand(client, packet, source, target)
+        assert answer.status_code == 201, answer.text
+        packet = answer.json()
+    assert packet["lineage"]["path"] == list("ABABAB") and packet["lineage"]["hops"] == 4
+    answer = made_by_hand(client, packet, "B", "A")
+    assert (answer.status_code, answer.json()["code"]) == (409, "handoff_loop"), answer.text
+    assert answer.json()["detail"]["reason"] == "max_cycles"
+    assert chain(client, packet, "B", "A").status_code == 409
+    body = {"packets": [link("B", "A", parent_packet_id=packet["id"]), link("x", "y")]}
+    answer = client.post(f"{PACKETS}/batch", json=body).json()
+    assert len(answer["created"]) == 1 and "Handoff loop" in answer["errors"][0]["error"]
+
+
+def test_a_created_child_takes_nothing_over(client):
+    parent = root(client, "a", "b", context={"summary": "s", "custom": {"secret": 1}})
+    child = made_by_hand(client, parent, "b", "c").json()
+    assert child["context"]["custom"] == {} and child["lineage"]["carry"] == []
+    after = follow(client, child, "c", "d")
+    assert after["context"]["custom"] == {} and after["lineage"]["path"] == list("abcd")
+
+
+def test_a_parent_of_another_tenant_is_as_good_as_none(client, tenants):
+    hidden = root(tenants.client("t-loop-other"), "A", "B")
+    answers = [made_by_hand(client, {"id": i}, "B", "A") for i in (hidden["id"], str(uuid.uuid4()))]
+    for answer in answers:
+        assert answer.status_code == 201 and "lineage" not in answer.json(), answer.text

@@ -448,3 +448,53 @@ Test(chain, lineage_cannot_be_smuggled_in)
     cr_assert_eq(decide_create(&decision, create), RC_OK);
     cr_assert_null(decision.packet->lineage);
 }
+
+// --- a create that names its parent --------------------------------------------------------------
+
+static enum rc create_child(const char *source, const char *target)
+{
+    decision = (struct decision){
+        .arena = memory, .packet_id = "child", .key_id = "bot", .now_us = NOW, .ctx = &parent};
+    return decide_create_child(
+        &decision, message_of(memory, &hr__create_packet__descriptor, body_of(source, target, "")));
+}
+
+Test(chain, a_create_with_a_parent_continues_its_path)
+{
+    given_root("a", "b");
+    cr_assert_eq(create_child("b", "c"), RC_OK);
+    cr_assert_str_eq(path(), "abc");
+    cr_assert_eq(decision.packet->lineage->hops, 1);
+    cr_assert_eq(decision.packet->lineage->n_ancestors, 0, "it takes nothing over");
+    cr_assert_eq(decision.packet->lineage->n_carry, 0);
+    be_parent(decision.packet, 2);
+    cr_assert_eq(chain("c", "d", ""), RC_OK);
+    cr_assert_str_eq(path(), "abcd");
+    cr_assert_eq(decision.packet->lineage->hops, 2);
+}
+
+Test(chain, a_create_with_a_parent_is_no_way_round_the_limits)
+{
+    given_root("A", "B");
+    for (int i = 0; i < 4; i++) {
+        cr_assert_eq(create_child(i % 2 == 0 ? "B" : "A", i % 2 == 0 ? "A" : "B"), RC_OK);
+        be_parent(decision.packet, (uint64_t)i + 2);
+    }
+    cr_assert_eq(create_child("B", "A"), RC_REFUSED);
+    cr_assert_eq(decision.problem.code, PROBLEM_HANDOFF_LOOP);
+    cr_assert_eq(chain("B", "A", ""), RC_REFUSED, "nor in turns with the other way");
+}
+
+Test(chain, a_create_does_not_go_on_from_what_no_human_has_answered)
+{
+    given_diverted("");
+    cr_assert_eq(create_child("A", "new"), RC_REFUSED);
+    cr_assert_not_null(strstr(detail(), "\"reason\":\"diverted\""));
+}
+
+Test(chain, a_create_whose_parent_is_nowhere_follows_nothing)
+{
+    parent.packet = NULL;
+    cr_assert_eq(create_child("a", "b"), RC_OK);
+    cr_assert_null(decision.packet->lineage);
+}
