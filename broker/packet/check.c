@@ -97,7 +97,8 @@ static void check_length(struct checker *c, Text text, const struct rule *rule)
     issue = issues_add(c->issues, &c->path, few ? "string_too_short" : "string_too_long",
                        arena_printf(c->arena, "String should have at %s %" PRId64 " character%s",
                                     few ? "least" : "most", bound, bound == 1 ? "" : "s"));
-    issue->input = json_of_text(c->arena, text);
+    if ((rule->flags & RULE_SECRET) == 0)
+        issue->input = json_of_text(c->arena, text);
     issue->ctx =
         text_of(arena_printf(c->arena, "{\"%s_length\":%" PRId64 "}", few ? "min" : "max", bound));
 }

@@ -65,10 +65,12 @@ struct reader {
     size_t last_end; // offset behind the previous token
     size_t root_end; // offset behind the outermost value; len until it has ended
 
-    size_t skip_depth;   // > 0: skipping or keeping
-    size_t skip_start;   // offset of the value that is skipped
-    Hr__Json *keep;      // keeping into this; NULL: skipping
-    struct issue *blame; // gets the skipped value as its input; NULL: none
+    size_t skip_depth;                     // > 0: skipping or keeping
+    size_t skip_start;                     // offset of the value that is skipped
+    Hr__Json *keep;                        // keeping into this; NULL: skipping
+    struct issue *blame;                   // gets the skipped value as its input; NULL: none
+    const ProtobufCFieldDescriptor *field; // of the value at hand; NULL: it is the whole text
+    const struct rule *rule;               // of that field
     bool too_deep;
 };
 
@@ -113,8 +115,18 @@ static bool is_container(const struct token *token)
     return token->kind == KIND_OBJECT || token->kind == KIND_ARRAY;
 }
 
+static bool holds_secret(const struct reader *r)
+{
+    if (r->field == NULL)
+        return rules_hold_secret(r->root);
+    return (r->rule->flags & RULE_SECRET) != 0 ||
+           (r->field->type == PROTOBUF_C_TYPE_MESSAGE && rules_hold_secret(r->field->descriptor));
+}
+
 static void skip(struct reader *r, const struct token *token, struct issue *blame)
 {
+    if (blame != NULL && holds_secret(r))
+        blame = NULL; // an issue does not repeat it
     if (is_container(token)) {
         r->skip_depth = 1;
         r->skip_start = token->start;
@@ -390,6 +402,8 @@ static void member(struct reader *r, struct frame *frame, const struct token *to
         return;
     }
     rule = rules_of(frame->message->descriptor, frame->field_index);
+    r->field = field;
+    r->rule = rule;
     if ((rule->flags & RULE_SERVER) != 0) {
         skip(r, token, NULL);
         return;
@@ -417,11 +431,11 @@ static size_t element_size(const ProtobufCFieldDescriptor *field)
     return field->type == PROTOBUF_C_TYPE_BYTES ? sizeof(Text) : sizeof(void *);
 }
 
-static int64_t list_max(const struct frame *frame)
+static const struct rule *list_rule(const struct frame *frame)
 {
     const ProtobufCMessageDescriptor *descriptor = frame->message->descriptor;
 
-    return rules_of(descriptor, (unsigned)(frame->field - descriptor->fields))->max;
+    return rules_of(descriptor, (unsigned)(frame->field - descriptor->fields));
 }
 
 static void element(struct reader *r, struct frame *frame, const struct token *token)
@@ -430,7 +444,9 @@ static void element(struct reader *r, struct frame *frame, const struct token *t
     protobuf_c_boolean has = false;
     void *slot;
 
-    if ((int64_t)frame->count >= list_max(frame)) {
+    r->field = frame->field;
+    r->rule = list_rule(frame);
+    if ((int64_t)frame->count >= r->rule->max) {
         frame->count++; // only to say how many there are
         skip(r, token, NULL);
         return;
@@ -534,7 +550,8 @@ static void message_end(struct reader *r)
             continue;
         path_push_name(&r->path, text_of(descriptor->fields[i].name));
         issue = issues_add(r->issues, &r->path, "missing", "Field required");
-        issue->input = slice(r, frame->start, position(r));
+        if (!rules_hold_secret(descriptor))
+            issue->input = slice(r, frame->start, position(r));
         path_pop(&r->path);
     }
 }
@@ -543,7 +560,7 @@ static void list_end(struct reader *r)
 {
     struct frame *frame = top(r);
     char *base = (char *)frame->message;
-    int64_t max = list_max(frame);
+    int64_t max = list_rule(frame)->max;
 
     if ((int64_t)frame->count > max) {
         issues_add_count(r->issues, &r->path, false, max, frame->count);

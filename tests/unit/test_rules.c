@@ -131,3 +131,39 @@ Test(rules, end_a_list_and_name_it)
         "\"List\",\"max_length\":10000,\"actual_length\":10001}}]");
     buf_fini(&out);
 }
+
+// --- secrets -------------------------------------------------------------------------------------
+
+#define SECRET "hunter2"
+
+Test(rules, repeat_no_secret_that_is_refused)
+{
+    static const char *const bodies[] = {
+        "{\"url\":\"https://h.example\",\"events\":[\"*\"],\"secret\":\"" SECRET "\"}", // too short
+        "{\"url\":\"https://h.example\",\"secret\":[\"" SECRET "\"]}",
+        "{\"url\":\"https://h.example\",\"secret\":{\"a\":\"" SECRET "\"}}",
+        "{\"url\":\"https://h.example\",\"secret\":7" SECRET "}",
+        "{\"secret\":\"" SECRET SECRET SECRET "\"}", // nothing is wrong with it, but url is missing
+        "[\"" SECRET "\"]",
+        "\"" SECRET "\"",
+    };
+
+    for (size_t i = 0; i < sizeof bodies / sizeof bodies[0]; i++) {
+        const char *refusal = refusal_of(memory, &hr__create_hook__descriptor, bodies[i]);
+
+        cr_expect_null(strstr(refusal, SECRET), "%s: %s", bodies[i], refusal);
+    }
+    cr_expect_null(strstr(
+        refusal_of(memory, &hr__rotate_hook__descriptor, "{\"secret\":\"" SECRET "\"}"), SECRET));
+}
+
+Test(rules, repeat_no_secret_that_came_as_protobuf)
+{
+    Hr__CreateHook *create = wire_new(memory, &hr__create_hook__descriptor);
+
+    create->has_url = true;
+    create->url = text_of("https://h.example");
+    create->has_secret = true;
+    create->secret = text_of(SECRET);
+    cr_assert_null(strstr(check_refusal(memory, &create->base), SECRET));
+}
