@@ -6,6 +6,7 @@
 #include "broker/change.h"
 #include "broker/packet/chain.h"
 
+// NOLINTBEGIN(bugprone-macro-parentheses): a member has a name, not a value
 // Settings of a program that makes packets with a parent: rows of its cfg_key table. type: the
 // program's own struct, member: its struct parent_settings.
 #define PARENT_KEYS(type, member)                                                                  \
@@ -17,6 +18,7 @@
                 "times that one agent may have it within the window, likewise"),                   \
         CFG_I64(type, member.limits.window, "HR_CHAIN_WINDOW", "8", 2, 16,                         \
                 "agents that are looked at for that, likewise")
+// NOLINTEND(bugprone-macro-parentheses)
 
 struct parent_settings {
     const struct bucket *tenants;
