@@ -670,6 +670,13 @@ BAD_PROTOBUF = {
         422,
         ["body", "context", "custom"],
     ),
+    "a decision without text": (
+        GOOD + b"\x22\x00", 422, ["body", "decisions", 0, "id"]
+    ),
+    "seven megabytes of empty decisions": (GOOD + b"\x22\x00" * 3_500_000, 413, None),
+    "a few too many decisions": (
+        GOOD + b"\x22\x0b\x0a\x01i\x12\x01d\x1a\x03why" * 10_001, 422, ["body", "decisions"]
+    ),
     "a bad parent": (
         packed(metadata=AGENTS, context={"summary": "s"}, parent_packet_id="x"),
         422,
@@ -682,8 +689,8 @@ BAD_PROTOBUF = {
 def test_bad_protobuf_is_refused(loop, agent, what):
     data, status, loc = BAD_PROTOBUF[what]
     reply = loop.run(agent.send("packet.create", data))
-    if status == 400:
-        check_reply(reply, 400, "unparsable_body")
+    if status != 422:
+        check_reply(reply, status, {400: "unparsable_body", 413: "too_large"}[status])
     else:
         detail = check_reply(reply, 422, "validation_error")
         assert loc in [item["loc"] for item in detail]

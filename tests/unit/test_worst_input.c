@@ -26,14 +26,19 @@
 // Writes the members of a body: n entries in each list, whose ids begin with mark.
 typedef void (*put_fn)(struct buf *out, size_t n, char mark);
 
+enum {
+    CHAINED = 1, // stored is the parent
+    CLAIMED = 2, // stored is held by agent t
+    REFUSED = 4,
+};
+
 struct worst {
     const char *name;
     const ProtobufCMessageDescriptor *request;
     put_fn stored; // of the packet that the command meets; NULL: it makes one
     put_fn sent;
     decide_fn decide;
-    bool chained; // stored is the parent
-    bool refused;
+    unsigned flags;
 };
 
 struct cost {
@@ -161,6 +166,13 @@ static void put_agent(struct buf *out, size_t n, char mark)
     buf_puts(out, "\"agent_id\":\"t\",\"agent_name\":\"T\"");
 }
 
+static void put_lease(struct buf *out, size_t n, char mark)
+{
+    (void)n;
+    (void)mark;
+    buf_puts(out, "\"agent_id\":\"t\",\"lease_seconds\":5");
+}
+
 static void put_nothing(struct buf *out, size_t n, char mark)
 {
     (void)out;
@@ -209,8 +221,8 @@ static ProtobufCMessage *receive(const struct worst *worst, const char *text, st
     Text bytes;
 
     message = message_read(arena, worst->request, text, strlen(text), &refusal);
-    cr_assert_eq(message == NULL, worst->refused && worst->decide == NULL, "%s: %s", worst->name,
-                 refusal);
+    cr_assert_eq(message == NULL, (worst->flags & REFUSED) != 0 && worst->decide == NULL, "%s: %s",
+                 worst->name, refusal);
     if (message == NULL)
         return NULL;
     bytes = wire_pack(arena, message);
@@ -225,7 +237,7 @@ static void answer(const struct worst *worst, struct decision *d, const Hr__Pack
 {
     const struct layer layer = {parent, CARRY_ALL};
 
-    if (worst->chained)
+    if ((worst->flags & CHAINED) != 0)
         cr_assert_eq(assemble(d->packet, &layer, 1, d->arena), RC_OK);
     (void)wire_pack(d->arena, &d->packet->base);
     (void)json_of_message(d->arena, &d->packet->base);
@@ -240,6 +252,10 @@ static Hr__Packet *make_packet(const struct worst *worst, size_t n, struct arena
     cr_assert_eq(decide_create(&d, message_of(arena, &hr__create_packet__descriptor,
                                               text_by(worst->stored, n, 'a', arena))),
                  RC_OK);
+    if ((worst->flags & CLAIMED) != 0)
+        cr_assert_eq(decide_claim(&d, message_of(arena, &hr__claim_packet__descriptor,
+                                                 "{\"agent_id\":\"t\",\"agent_name\":\"T\"}")),
+                     RC_OK);
     return d.packet;
 }
 
@@ -261,8 +277,8 @@ static struct cost run_once(const struct worst *worst, size_t n)
                          .packet_id = ID,
                          .key_id = stored == NULL ? "asker" : "k",
                          .now_us = NOW,
-                         .ctx = worst->chained ? (const void *)&parent : &electorate,
-                         .packet = worst->chained ? NULL : stored};
+                         .ctx = (worst->flags & CHAINED) != 0 ? (const void *)&parent : &electorate,
+                         .packet = (worst->flags & CHAINED) != 0 ? NULL : stored};
     struct timespec from;
     struct timespec to;
     ProtobufCMessage *request;
@@ -273,7 +289,7 @@ static struct cost run_once(const struct worst *worst, size_t n)
     if (request != NULL) {
         enum rc rc = worst->decide(&d, request);
 
-        cr_assert_eq(rc, worst->refused ? RC_REFUSED : RC_OK, "%s", worst->name);
+        cr_assert_eq(rc, (worst->flags & REFUSED) != 0 ? RC_REFUSED : RC_OK, "%s", worst->name);
         if (rc == RC_OK)
             answer(worst, &d, stored);
     }
@@ -298,30 +314,34 @@ static struct cost run(const struct worst *worst, size_t n)
     return least;
 }
 
+#define CREATE &hr__create_packet__descriptor
+#define UPDATE &hr__update_packet__descriptor
+#define CLAIM &hr__claim_packet__descriptor
+#define HEARTBEAT &hr__heartbeat_claim__descriptor
+#define RELEASE &hr__release_claim__descriptor
+#define DECLINE &hr__decline_packet__descriptor
+#define DELETE &hr__packet_ref__descriptor
+#define RESPOND &hr__respond_packet__descriptor
+#define CHAIN &hr__chain_packet__descriptor
+
 static const struct worst commands[] = {
-    {"create",                         &hr__create_packet__descriptor,  NULL,           put_everything,   decide_create,  false, false},
-    {"create of many decisions",       &hr__create_packet__descriptor,  NULL,           put_one_decision,
-     decide_create,                                                                                                       false, false},
-    {"create of nothings",             &hr__create_packet__descriptor,  NULL,           put_nothings,     NULL,           false, true },
-    {"create of a checkpoint",         &hr__create_packet__descriptor,  NULL,           put_checkpoint,   decide_create,
-     false,                                                                                                                      false},
-    {"update with new decisions",      &hr__update_packet__descriptor,  put_everything, put_decisions,
-     decide_update,                                                                                                       false, false},
-    {"update with the same decisions", &hr__update_packet__descriptor,  put_everything,
-     put_same_decisions,                                                                                  decide_update,  false, false},
-    {"update of the context",          &hr__update_packet__descriptor,  put_everything, put_new_context,
-     decide_update,                                                                                                       false, false},
-    {"claim",                          &hr__claim_packet__descriptor,   put_everything, put_agent,        decide_claim,   false, false},
-    {"decline",                        &hr__decline_packet__descriptor, put_everything, put_agent,        decide_decline, false,
-     false                                                                                                                            },
-    {"delete",                         &hr__packet_ref__descriptor,     put_everything, put_nothing,      decide_delete,  false,
-     false                                                                                                                            },
-    {"respond",                        &hr__respond_packet__descriptor, put_checkpoint, put_answer,       decide_respond, false,
-     false                                                                                                                            },
-    {"respond with a wrong answer",    &hr__respond_packet__descriptor, put_checkpoint,
-     put_wrong_answer,                                                                                    decide_respond, false, true },
-    {"chain",                          &hr__chain_packet__descriptor,   put_everything, put_everything,   decide_chain,   true,
-     false                                                                                                                            },
+    {"create",             CREATE,    NULL,           put_everything,     decide_create,       0      },
+    {"create, decisions",  CREATE,    NULL,           put_one_decision,   decide_create,       0      },
+    {"create, nothings",   CREATE,    NULL,           put_nothings,       NULL,                REFUSED},
+    {"create, checkpoint", CREATE,    NULL,           put_checkpoint,     decide_create,       0      },
+    {"create of a child",  CREATE,    put_everything, put_everything,     decide_create_child, CHAINED},
+    {"update, new ids",    UPDATE,    put_everything, put_decisions,      decide_update,       0      },
+    {"update, same ids",   UPDATE,    put_everything, put_same_decisions, decide_update,       0      },
+    {"update, context",    UPDATE,    put_everything, put_new_context,    decide_update,       0      },
+    {"complete",           UPDATE,    put_everything, put_nothing,        decide_complete,     CLAIMED},
+    {"claim",              CLAIM,     put_everything, put_agent,          decide_claim,        0      },
+    {"heartbeat",          HEARTBEAT, put_everything, put_lease,          decide_heartbeat,    CLAIMED},
+    {"release",            RELEASE,   put_everything, put_agent,          decide_release,      CLAIMED},
+    {"decline",            DECLINE,   put_everything, put_agent,          decide_decline,      0      },
+    {"delete",             DELETE,    put_everything, put_nothing,        decide_delete,       0      },
+    {"respond",            RESPOND,   put_checkpoint, put_answer,         decide_respond,      0      },
+    {"respond, refused",   RESPOND,   put_checkpoint, put_wrong_answer,   decide_respond,      REFUSED},
+    {"chain",              CHAIN,     put_everything, put_everything,     decide_chain,        CHAINED},
 };
 
 Test(worst_input, costs_in_proportion_to_its_size)
