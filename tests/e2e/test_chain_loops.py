@@ -249,10 +249,17 @@ def test_a_create_that_names_its_parent_is_no_way_round_the_limits(client):
     assert len(answer["created"]) == 1 and "Handoff loop" in answer["errors"][0]["error"]
 
 
+def last_seq(client, packet):
+    return client.get(f"{PACKETS}/{packet['id']}").headers["X-HR-Seq"]
+
+
 def test_a_created_child_takes_nothing_over(client):
     parent = root(client, "a", "b", context={"summary": "s", "custom": {"secret": 1}})
     child = made_by_hand(client, parent, "b", "c").json()
     assert child["context"]["custom"] == {} and child["lineage"]["carry"] == []
+    history = f"{PACKETS}/{parent['id']}/history"
+    found = client.get(history, headers={"X-HR-Min-Seq": str(last_seq(client, child))}).json()
+    assert [e["event_type"] for e in found["events"]] == ["created"], "it is no follow-up"
     after = follow(client, child, "c", "d")
     assert after["context"]["custom"] == {} and after["lineage"]["path"] == list("abcd")
 
