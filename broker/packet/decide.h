@@ -65,7 +65,7 @@ enum rc decide_subject(struct decision *decision, bool has_digest, Text digest);
 // credential that opens it has no vote, or when nobody can tell which answers approve.
 enum rc decide_opened(struct decision *decision);
 
-// 422 at body.hitl. fault: for people, borrowed for ever or from the arena.
+// 422 at body.hitl. fault: for people, static or from the arena.
 enum rc decide_hitl_fault(struct decision *decision, const char *fault);
 
 // Hands an open packet to the next of its fallback agents that has not declined it, or, when there

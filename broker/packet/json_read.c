@@ -287,7 +287,7 @@ static void put_value(struct reader *r, const struct token *token,
 // ---------------------------------------------------------------------
 
 // Half of a pair names no character, so the string or key that ends here is refused where it
-// stands. Of a value that is kept or skipped as a whole only the first one is told.
+// stands. Of a value that is kept or skipped as a whole only the first one is reported.
 static void refuse_half(struct reader *r, size_t start)
 {
     size_t end = position(r);
