@@ -134,7 +134,7 @@ static void make_job(struct running *running, size_t index)
         .look_first = job->item->check != NULL,
         .check = job->item->check,
         .decide = running->batch->decide,
-        .ctx = command->decide_ctx,
+        .ctx = job->item->ctx != NULL ? job->item->ctx : command->decide_ctx,
         .request = job->item->request,
     };
 }

@@ -10,6 +10,7 @@ struct batch_item {
     const char *packet_id;           // NULL: a create
     const ProtobufCMessage *request; // checked; NULL: it was not good, and error says why
     change_check_fn check;           // see change.h
+    const void *ctx;                 // of its decision; NULL: that of the command
     uint64_t claim;                  // generation the packet's claim must have; 0: any
     // Made.
     Hr__Packet *packet; // whole, as the change left it; NULL: refused

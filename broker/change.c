@@ -283,6 +283,7 @@ static void decide(struct change *change)
         .key_id = change->spec->key_id,
         .ctx = change->spec->ctx,
         .now_us = timestamp_now_us(),
+        .claim = change->spec->claim,
         .sequence = current->sequence,
         .packet = current->record != NULL ? current->record->packet : NULL,
     };

@@ -298,8 +298,10 @@ static enum rc read_payload(struct work *work, const struct msg *msg, struct pro
         if (rc != RC_OK)
             return rc;
     } else {
-        rc = wire_unpack(&command->request, command->arena, work->spec->request, msg_data(msg),
-                         msg_len(msg));
+        rc = wire_unpack_request(&command->request, command->arena, work->spec->request,
+                                 msg_data(msg), msg_len(msg));
+        if (rc == RC_TOO_LARGE)
+            return problem_of_rc(problem, command->arena, rc);
         if (rc != RC_OK)
             return problem_set(problem, command->arena, PROBLEM_UNPARSABLE,
                                "There was an error parsing the body");

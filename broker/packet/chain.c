@@ -8,6 +8,7 @@
 
 #include "broker/packet/carry.h"
 #include "broker/packet/details.h"
+#include "broker/packet/hitl.h"
 #include "broker/packet/issues.h"
 #include "broker/packet/own_part.h"
 
@@ -102,21 +103,32 @@ static void put_ancestors(Hr__Lineage *lineage, const struct chain_parent *paren
     lineage->n_ancestors = count;
 }
 
-static Hr__Lineage *make_lineage(struct decision *d, const Hr__ChainPacket *request)
+// One hop farther than the parent.
+static Hr__Lineage *begin_lineage(const struct chain_parent *parent, const Hr__Metadata *metadata,
+                                  const Hr__ChainLimits *limits, struct arena *arena)
 {
-    const struct chain_parent *parent = d->ctx;
     const Hr__Lineage *older = parent->packet->lineage;
-    Hr__Lineage *lineage = wire_new(d->arena, &hr__lineage__descriptor);
-    unsigned carry = request->carry != NULL
-                         ? carry_of(request->carry->items, request->carry->n_items)
-                         : CARRY_ALL;
+    Hr__Lineage *lineage = wire_new(arena, &hr__lineage__descriptor);
+    struct loop_path path = path_of(parent->packet, arena);
 
+    loop_go_on(&path, metadata->source_agent->id, metadata->target_agent->id, arena);
+    put_path(lineage, &path, arena);
     lineage->has_root_id = true;
     lineage->root_id = older != NULL ? older->root_id : parent->packet->id;
     lineage->has_hops = true;
     lineage->hops = (older != NULL ? older->hops : 0) + 1;
-    lineage->limits =
-        loop_stricter(older != NULL ? older->limits : NULL, request->limits, d->arena);
+    lineage->limits = loop_stricter(older != NULL ? older->limits : NULL, limits, arena);
+    return lineage;
+}
+
+static Hr__Lineage *make_lineage(struct decision *d, const Hr__ChainPacket *request)
+{
+    const struct chain_parent *parent = d->ctx;
+    Hr__Lineage *lineage = begin_lineage(parent, request->metadata, request->limits, d->arena);
+    unsigned carry = request->carry != NULL
+                         ? carry_of(request->carry->items, request->carry->n_items)
+                         : CARRY_ALL;
+
     lineage->carry = carry_names(carry, d->arena, &lineage->n_carry);
     put_ancestors(lineage, parent, d->arena);
     lineage->has_max_context_bytes = true;
@@ -150,13 +162,15 @@ static const char *say(struct arena *arena, enum loop loop, const struct loop_li
 // Whatever led to a diversion leads no further, not even to another one: otherwise a packet that
 // nobody has looked at would be a way round the limits.
 static enum loop find_loop(const struct chain_parent *parent, const struct loop_limits *limits,
-                           const Hr__Lineage *lineage, const struct loop_path *path)
+                           const Hr__Lineage *lineage)
 {
     const Hr__Lineage *older = parent->packet->lineage;
+    struct loop_path path = {.count = lineage->n_path};
 
+    memcpy(path.agents, lineage->path, lineage->n_path * sizeof path.agents[0]);
     if (older != NULL && older->has_diverted_by_key)
         return LOOP_DIVERTED;
-    return loop_check(limits, lineage->hops, path);
+    return loop_check(limits, lineage->hops, &path);
 }
 
 static void put_number(struct json_writer *writer, const char *key, int64_t value)
@@ -168,11 +182,11 @@ static void put_number(struct json_writer *writer, const char *key, int64_t valu
 static enum rc refuse_loop(struct decision *d, enum loop loop, const struct loop_limits *limits,
                            const Hr__Lineage *lineage)
 {
+    const char *text = arena_printf(d->arena, "Handoff loop: %s", say(d->arena, loop, limits));
     struct buf out = {0};
     struct json_writer *detail = details_open(&out);
 
-    details_put(detail, "message",
-                arena_printf(d->arena, "Handoff loop: %s", say(d->arena, loop, limits)));
+    details_put(detail, "message", text);
     details_put(detail, "reason", loop_name(loop));
     json_key(detail, "path");
     json_array_open(detail);
@@ -187,13 +201,14 @@ static enum rc refuse_loop(struct decision *d, enum loop loop, const struct loop
     put_number(detail, "max_repeats", limits->max_repeats);
     put_number(detail, "window", limits->window);
     json_object_close(detail);
-    return problem_set_json(&d->problem, PROBLEM_HANDOFF_LOOP, details_close(detail, d->arena));
+    (void)problem_set_json(&d->problem, PROBLEM_HANDOFF_LOOP, details_close(detail, d->arena));
+    d->problem.text = text;
+    return RC_REFUSED;
 }
 
 // A checkpoint that the packet has anyway stays what it is: its approvers are not ours to change.
 static Hr__Hitl *ask_human(const Hr__Hitl *own, const char *reason, struct arena *arena)
 {
-    static const char *const answers[] = {"continue", "stop"};
     Hr__Hitl *hitl = wire_new(arena, &hr__hitl__descriptor);
 
     if (own != NULL && own->required) {
@@ -209,13 +224,19 @@ static Hr__Hitl *ask_human(const Hr__Hitl *own, const char *reason, struct arena
     hitl->reason = text_of(arena_printf(arena, "Handoff loop: %s", reason));
     hitl->has_question = true;
     hitl->question = text_of("Shall the agents go on?");
-    hitl->options = wire_new(arena, &hr__string_list__descriptor);
-    hitl->options->items = arena_calloc(arena, 2, sizeof(Text));
-    for (size_t i = 0; i < 2; i++)
-        hitl->options->items[hitl->options->n_items++] = text_of(answers[i]);
-    hitl->rejections = &hitl->options->items[1];
-    hitl->n_rejections = 1;
+    hitl_ask_to_go_on(hitl, arena);
     return hitl;
+}
+
+// Its own checkpoint may have to decide about a loop: also said when there is no loop this time, so
+// that a client learns it before the first one.
+static enum rc check_own_checkpoint(struct decision *d, const Hr__ChainPacket *request)
+{
+    if (!request->divert_to_human || request->hitl == NULL || !request->hitl->required ||
+        request->hitl->n_approve_options > 0)
+        return RC_OK;
+    return decide_hitl_fault(d, "approve_options is required with divert_to_human: it names the "
+                                "answers that let the work go on");
 }
 
 // --- the command ---------------------------------------------------------------------------------
@@ -258,21 +279,18 @@ enum rc decide_chain(struct decision *d, const ProtobufCMessage *message)
     struct loop_limits limits = parent->limits;
     Hr__Hitl *hitl = request->hitl;
     Hr__Lineage *lineage;
-    struct loop_path path;
     enum loop loop;
     enum rc rc = check_carry(d, request);
 
+    if (rc == RC_OK)
+        rc = check_own_checkpoint(d, request);
     if (rc == RC_OK)
         rc = check_parent(d, parent);
     if (rc != RC_OK)
         return rc;
     lineage = make_lineage(d, request);
-    path = path_of(parent->packet, d->arena);
-    loop_go_on(&path, request->metadata->source_agent->id, request->metadata->target_agent->id,
-               d->arena);
-    put_path(lineage, &path, d->arena);
     loop_tighten(&limits, lineage->limits);
-    loop = find_loop(parent, &limits, lineage, &path);
+    loop = find_loop(parent, &limits, lineage);
     if (loop != LOOP_NONE) {
         if (!request->divert_to_human || loop == LOOP_DIVERTED)
             return refuse_loop(d, loop, &limits, lineage);
@@ -283,5 +301,27 @@ enum rc decide_chain(struct decision *d, const ProtobufCMessage *message)
     rc = decide_create(d, &create_of(request, parent->packet->id, hitl, d->arena)->base);
     d->packet->lineage = lineage;
     d->details = details(d, parent->packet->id, loop);
+    return rc;
+}
+
+enum rc decide_create_child(struct decision *d, const ProtobufCMessage *message)
+{
+    const Hr__CreatePacket *request = (const Hr__CreatePacket *)message;
+    const struct chain_parent *parent = d->ctx;
+    struct loop_limits limits;
+    Hr__Lineage *lineage;
+    enum loop loop;
+    enum rc rc;
+
+    if (parent == NULL || parent->packet == NULL)
+        return decide_create(d, message);
+    limits = parent->limits;
+    lineage = begin_lineage(parent, request->metadata, NULL, d->arena);
+    loop_tighten(&limits, lineage->limits);
+    loop = find_loop(parent, &limits, lineage);
+    if (loop != LOOP_NONE)
+        return refuse_loop(d, loop, &limits, lineage);
+    rc = decide_create(d, message);
+    d->packet->lineage = lineage;
     return rc;
 }

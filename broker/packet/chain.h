@@ -24,4 +24,9 @@ struct chain_parent {
 // decide_create does.
 enum rc decide_chain(struct decision *decision, const ProtobufCMessage *chain_packet);
 
+// request: a checked CreatePacket; decision->ctx: a struct chain_parent, or NULL. A create that
+// names its parent continues the parent's path and is refused as a loop like any follow-up; it
+// takes nothing over. A parent that does not exist is no error, and is followed by nothing.
+enum rc decide_create_child(struct decision *decision, const ProtobufCMessage *create_packet);
+
 #endif

@@ -97,7 +97,8 @@ static void check_length(struct checker *c, Text text, const struct rule *rule)
     issue = issues_add(c->issues, &c->path, few ? "string_too_short" : "string_too_long",
                        arena_printf(c->arena, "String should have at %s %" PRId64 " character%s",
                                     few ? "least" : "most", bound, bound == 1 ? "" : "s"));
-    issue->input = json_of_text(c->arena, text);
+    if ((rule->flags & RULE_SECRET) == 0)
+        issue->input = json_of_text(c->arena, text);
     issue->ctx =
         text_of(arena_printf(c->arena, "{\"%s_length\":%" PRId64 "}", few ? "min" : "max", bound));
 }
@@ -234,19 +235,9 @@ static void check_value(struct checker *c, const ProtobufCFieldDescriptor *field
 static void check_count(struct checker *c, size_t count, const struct rule *rule)
 {
     bool few = (int64_t)count < rule->min;
-    int64_t bound = few ? rule->min : rule->max;
-    struct issue *issue;
 
-    if (c->issues == NULL || ((int64_t)count >= rule->min && (int64_t)count <= rule->max))
-        return;
-    issue = issues_add(c->issues, &c->path, few ? "too_short" : "too_long",
-                       arena_printf(c->arena,
-                                    "List should have at %s %" PRId64
-                                    " item%s after validation, not %zu",
-                                    few ? "least" : "most", bound, bound == 1 ? "" : "s", count));
-    issue->ctx = text_of(arena_printf(
-        c->arena, "{\"field_type\":\"List\",\"%s_length\":%" PRId64 ",\"actual_length\":%zu}",
-        few ? "min" : "max", bound, count));
+    if (c->issues != NULL && ((int64_t)count < rule->min || (int64_t)count > rule->max))
+        issues_add_count(c->issues, &c->path, few, few ? rule->min : rule->max, count);
 }
 
 static void check_list(struct checker *c, ProtobufCMessage *message,
@@ -261,6 +252,8 @@ static void check_list(struct checker *c, ProtobufCMessage *message,
     of_item.min = INT64_MIN;
     of_item.max = INT64_MAX;
     check_count(c, count, rule);
+    if (c->issues != NULL && (int64_t)count > rule->max)
+        count = (size_t)rule->max; // it is refused; what is beyond need not be looked at
     for (size_t i = 0; i < count; i++) {
         path_push_index(&c->path, i);
         check_value(c, field, items + i * size, &of_item);

@@ -3,25 +3,40 @@
 #include "broker/packet/hitl.h"
 #include "broker/packet/issues.h"
 #include "broker/packet/lifecycle.h"
+#include "broker/packet/loop.h"
 
 #define FORMAT_VERSION "1.0.0"
 
-enum rc decide_opened(struct decision *d)
+enum rc decide_hitl_fault(struct decision *d, const char *fault)
 {
-    const Hr__Hitl *hitl = d->packet->hitl;
     struct issues issues = {.arena = d->arena};
     struct path path = {0};
     struct issue *issue;
 
-    if (d->packet->status != HR__STATUS__STATUS_AWAITING_HUMAN || hitl == NULL ||
-        hitl->has_requested_by_key || hitl_has_quorum(hitl, text_of(d->key_id)))
-        return RC_OK;
     path_push_name(&path, text_of("body"));
     path_push_name(&path, text_of("hitl"));
-    issue = issues_add(&issues, &path, "value_error",
-                       "Value error, quorum cannot be met: the API key that asks has no vote");
+    issue =
+        issues_add(&issues, &path, "value_error", arena_printf(d->arena, "Value error, %s", fault));
     issue->ctx = text_of("{\"error\":{}}");
     return issues_to_problem(&issues, &d->problem);
+}
+
+enum rc decide_opened(struct decision *d)
+{
+    const Hr__Hitl *hitl = d->packet->hitl;
+    bool diverted = loop_is_diverted(d->packet);
+
+    if (d->packet->status != HR__STATUS__STATUS_AWAITING_HUMAN || hitl == NULL ||
+        hitl->has_requested_by_key)
+        return RC_OK;
+    if (!hitl_has_quorum(hitl, text_of(d->key_id)))
+        return decide_hitl_fault(d, "quorum cannot be met: the API key that asks has no vote");
+    // A checkpoint that an earlier version stored, or one put on a packet whose loop a human is to
+    // judge.
+    if (hitl->n_approve_options == 0 && (diverted || hitl_has_consequences(hitl)))
+        return decide_hitl_fault(d, "approve_options is required: it names the answers that "
+                                    "approve, and something depends on this one");
+    return RC_OK;
 }
 
 enum rc decide_create(struct decision *d, const ProtobufCMessage *message)

@@ -12,6 +12,7 @@ struct decision {
     const char *key_id; // the credential the command came with
     const void *ctx;    // of the change_spec: what the function knows beside the packet
     int64_t now_us;
+    uint64_t claim;     // generation of the claim that the caller acts under; 0: it named none
     uint64_t sequence;  // of the record the packet is from; 0: there is none
     Hr__Packet *packet; // as stored, to be changed in place; NULL: there is none
 
@@ -51,12 +52,21 @@ enum rc decide_due(struct decision *decision, const ProtobufCMessage *request);
 // it.
 enum rc decide_archive(struct decision *decision);
 
+// Refuses while the packet is held under a lease and the caller does not act under that claim. An
+// agent_id in a command proves nothing. Everything that changes a packet calls it, except what may
+// end a lease: a delete, and the rail's own timers. Answers need it not, as no packet that waits
+// for one is held.
+enum rc decide_lease(struct decision *decision);
+
 // Refuses when digest is not that of what was approved. has_digest false: the caller presents none.
 enum rc decide_subject(struct decision *decision, bool has_digest, Text digest);
 
-// Refuses a checkpoint that this very change opened when its quorum is out of reach: the credential
-// that opens it has no vote.
+// Refuses a checkpoint that this very change opened when its quorum is out of reach, as the
+// credential that opens it has no vote, or when nobody can tell which answers approve.
 enum rc decide_opened(struct decision *decision);
+
+// 422 at body.hitl. fault: for people, static or from the arena.
+enum rc decide_hitl_fault(struct decision *decision, const char *fault);
 
 // Hands an open packet to the next of its fallback agents that has not declined it, or, when there
 // is none, to what its on_unclaimed says. Sets the event; reason goes into its details.

@@ -3,8 +3,6 @@
 
 #include "broker/base/digest.h"
 
-#include <strings.h>
-
 static const struct {
     const char *name;
     enum hitl_timeout timeout;
@@ -16,10 +14,6 @@ static const struct {
     {"answer",      HITL_TIMEOUT_ANSWER,   true },
     {"escalate_to", HITL_TIMEOUT_ESCALATE, true },
 };
-
-// Rejections, where a checkpoint does not name its own.
-static const char *const refusals[] = {"reject",  "rejected", "deny", "denied",
-                                       "decline", "declined", "no"};
 
 bool hitl_timeout_of(const Hr__Hitl *hitl, enum hitl_timeout *timeout, Text *argument)
 {
@@ -47,37 +41,77 @@ bool hitl_timeout_of(const Hr__Hitl *hitl, enum hitl_timeout *timeout, Text *arg
     return false;
 }
 
-bool hitl_takes(const Hr__Hitl *hitl, Text response)
+static bool is_among(Text text, const Text *all, size_t count)
 {
-    if (hitl->free_form || hitl->options == NULL || hitl->options->n_items == 0)
-        return true;
-    for (size_t i = 0; i < hitl->options->n_items; i++) {
-        if (text_equal(hitl->options->items[i], response))
+    for (size_t i = 0; i < count; i++) {
+        if (text_equal(all[i], text))
             return true;
     }
     return false;
 }
 
-bool hitl_is_rejection(const Hr__Hitl *hitl, Text response)
+static bool is_option(const Hr__Hitl *hitl, Text response)
 {
-    for (size_t i = 0; i < hitl->n_rejections; i++) {
-        if (text_equal(hitl->rejections[i], response))
-            return true;
+    return hitl->options != NULL &&
+           is_among(response, hitl->options->items, hitl->options->n_items);
+}
+
+bool hitl_takes(const Hr__Hitl *hitl, Text response)
+{
+    return hitl->free_form || hitl->options == NULL || hitl->options->n_items == 0 ||
+           is_option(hitl, response);
+}
+
+bool hitl_has_consequences(const Hr__Hitl *hitl)
+{
+    return hitl->n_approvers > 0 || hitl->has_quorum || hitl->subject != NULL;
+}
+
+bool hitl_is_guarded(const Hr__Hitl *hitl)
+{
+    return hitl_has_consequences(hitl) || hitl->n_approve_options > 0;
+}
+
+enum hitl_verdict hitl_verdict(const Hr__Hitl *hitl, bool diverted, Text response)
+{
+    bool approves;
+
+    if (hitl->n_approve_options > 0) {
+        approves = is_among(response, hitl->approve_options, hitl->n_approve_options);
+        return approves ? HITL_APPROVES : HITL_REFUSES;
     }
-    for (size_t i = 0; hitl->n_rejections == 0 && i < sizeof refusals / sizeof refusals[0]; i++) {
-        if (response.len == strlen(refusals[i]) &&
-            strncasecmp((const char *)response.data, refusals[i], response.len) == 0)
-            return true;
-    }
-    return false;
+    if (!diverted && !hitl_has_consequences(hitl))
+        return HITL_ANSWERED;
+    // What follows was stored before approve_options existed.
+    if (hitl->n_rejections == 0)
+        return HITL_UNDECIDED;
+    approves =
+        is_option(hitl, response) && !is_among(response, hitl->rejections, hitl->n_rejections);
+    return approves ? HITL_APPROVES : HITL_REFUSES;
 }
 
 bool hitl_is_approved(const Hr__Hitl *hitl)
 {
-    return hitl->has_response && hitl->has_responded_by && !hitl_is_rejection(hitl, hitl->response);
+    return hitl->has_response && hitl->has_responded_by &&
+           hitl_verdict(hitl, false, hitl->response) == HITL_APPROVES;
 }
 
-// A client may name any number of seconds; what does not fit is for ever, or never.
+void hitl_ask_to_go_on(Hr__Hitl *hitl, struct arena *arena)
+{
+    Text *answers = arena_calloc(arena, 2, sizeof *answers);
+
+    answers[0] = text_of("continue");
+    answers[1] = text_of("stop");
+    hitl->options = wire_new(arena, &hr__string_list__descriptor);
+    hitl->options->items = answers;
+    hitl->options->n_items = 2;
+    hitl->approve_options = &answers[0];
+    hitl->n_approve_options = 1;
+    hitl->rejections = &answers[1];
+    hitl->n_rejections = 1;
+}
+
+// Earlier versions took any number of seconds; a stored one that does not fit means no deadline.
 #define SECONDS_MAX (100LL * 366 * 24 * 3600)
 
 static bool has_timeout(const Hr__Hitl *hitl)
@@ -154,11 +188,6 @@ int64_t hitl_last_step_us(const Hr__Hitl *hitl)
            hitl->escalation[hitl->n_escalation - 1]->after_seconds * US_PER_SECOND;
 }
 
-bool hitl_is_guarded(const Hr__Hitl *hitl)
-{
-    return hitl->n_approvers > 0 || hitl->quorum > 1 || hitl->subject != NULL;
-}
-
 static bool starts_with(Text text, const char *prefix)
 {
     return text.len > strlen(prefix) && memcmp(text.data, prefix, strlen(prefix)) == 0;
@@ -218,6 +247,20 @@ static const char *votes_fault(const Hr__Hitl *hitl)
     }
     if (!hitl_has_quorum(hitl, (Text){0}))
         return "quorum is larger than the number of approvers";
+    return NULL;
+}
+
+static const char *options_fault(const Hr__Hitl *hitl)
+{
+    if (hitl_has_consequences(hitl) && hitl->n_approve_options == 0)
+        return "approve_options is required with subject, approvers or quorum: it names the "
+               "answers that approve";
+    for (size_t i = 0; i < hitl->n_approve_options; i++) {
+        if (!hitl_takes(hitl, hitl->approve_options[i]))
+            return "approve_options names an answer that is not one of the options";
+        if (is_among(hitl->approve_options[i], hitl->rejections, hitl->n_rejections))
+            return "an answer is in approve_options and in rejections";
+    }
     for (size_t i = 0; i < hitl->n_rejections; i++) {
         if (!hitl_takes(hitl, hitl->rejections[i]))
             return "rejections names an answer that is not one of the options";
@@ -267,6 +310,8 @@ const char *hitl_fault(const Hr__Hitl *hitl, bool create)
         fault = "a checkpoint that is required needs a reason";
     if (fault == NULL)
         fault = votes_fault(hitl);
+    if (fault == NULL)
+        fault = options_fault(hitl);
     if (fault == NULL)
         fault = ladder_fault(hitl);
     return fault != NULL ? fault : timeout_fault(hitl);

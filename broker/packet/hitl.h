@@ -46,8 +46,11 @@ enum hitl_due hitl_next_due(const Hr__Hitl *hitl, int64_t *at_us);
 // When the last step of its escalation is, or was, due; 0: it has none.
 int64_t hitl_last_step_us(const Hr__Hitl *hitl);
 
-// Its answer decides about more than a question to whoever is there: the votes of certain people,
-// or a certain subject. Such a checkpoint cannot be replaced while it is open or once it is
+// The answer has consequences: it is about a subject, or the votes of certain people decide it.
+// Such a checkpoint names the options that approve.
+bool hitl_has_consequences(const Hr__Hitl *hitl);
+
+// An approval is at stake, so the checkpoint cannot be replaced while it is open or once it is
 // answered.
 bool hitl_is_guarded(const Hr__Hitl *hitl);
 
@@ -57,10 +60,23 @@ Text hitl_digest(const Hr__Json *subject, struct arena *arena);
 // May this be an answer: one of the options, or anything where none are given.
 bool hitl_takes(const Hr__Hitl *hitl, Text response);
 
-// The answer is a refusal: one of hitl->rejections, or, where those are not given, a word for no.
-bool hitl_is_rejection(const Hr__Hitl *hitl, Text response);
+// What an answer means.
+enum hitl_verdict {
+    HITL_ANSWERED,  // neither an approval nor a refusal: nothing depends on it
+    HITL_APPROVES,  // one of the approve_options
+    HITL_REFUSES,   // every other answer where something depends on it
+    HITL_UNDECIDED, // stored by an earlier version in such a way that nobody can tell: it must be
+                    // asked again
+};
 
-// A human has answered, and not with a refusal. What a time-out answers approves nothing.
+// diverted: whether a chain goes on depends on the answer.
+enum hitl_verdict hitl_verdict(const Hr__Hitl *hitl, bool diverted, Text response);
+
+// A human has answered with one of the options that approve. What a time-out answers approves
+// nothing.
 bool hitl_is_approved(const Hr__Hitl *hitl);
+
+// Makes hitl ask whether the agents shall go on: "continue" approves, "stop" refuses.
+void hitl_ask_to_go_on(Hr__Hitl *hitl, struct arena *arena);
 
 #endif

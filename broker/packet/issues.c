@@ -4,6 +4,7 @@
 #include "broker/packet/json_write.h"
 
 #include <assert.h>
+#include <inttypes.h>
 
 // A larger offending value is not repeated in the answer: the client has it.
 #define INPUT_BYTES_MAX 512
@@ -50,15 +51,30 @@ static Text path_json(struct arena *arena, const struct path *path)
 struct issue *issues_add(struct issues *issues, const struct path *path, const char *type,
                          const char *message)
 {
-    struct issue *issue = arena_calloc(issues->arena, 1, sizeof *issue);
+    struct issue *issue = &issues->spare;
 
+    if (issues->count < ISSUES_MAX) {
+        issue = arena_alloc(issues->arena, sizeof *issue);
+        issues->items[issues->count++] = issue;
+        *issue = (struct issue){.path = path_json(issues->arena, path)};
+    }
     issue->type = type;
     issue->message = message;
-    if (issues->count < ISSUES_MAX) {
-        issue->path = path_json(issues->arena, path);
-        issues->items[issues->count++] = issue;
-    }
     return issue;
+}
+
+void issues_add_count(struct issues *issues, const struct path *path, bool few, int64_t bound,
+                      size_t count)
+{
+    struct issue *issue = issues_add(
+        issues, path, few ? "too_short" : "too_long",
+        arena_printf(issues->arena,
+                     "List should have at %s %" PRId64 " item%s after validation, not %zu",
+                     few ? "least" : "most", bound, bound == 1 ? "" : "s", count));
+
+    issue->ctx = text_of(arena_printf(
+        issues->arena, "{\"field_type\":\"List\",\"%s_length\":%" PRId64 ",\"actual_length\":%zu}",
+        few ? "min" : "max", bound, count));
 }
 
 Text issues_reason(struct arena *arena, const char *reason)

@@ -28,6 +28,7 @@ struct issues {
     struct arena *arena;
     struct issue *items[ISSUES_MAX];
     size_t count;
+    struct issue spare; // what comes behind ISSUES_MAX goes here and is never seen
 };
 
 void path_push_name(struct path *path, Text name);
@@ -38,6 +39,10 @@ void path_pop(struct path *path);
 // input and ctx; it is a scratch item when there are ISSUES_MAX already.
 struct issue *issues_add(struct issues *issues, const struct path *path, const char *type,
                          const char *message);
+
+// A list with the wrong number of items; few: it has less than bound, otherwise more.
+void issues_add_count(struct issues *issues, const struct path *path, bool few, int64_t bound,
+                      size_t count);
 
 // The ctx {"error":reason} that some items have. reason: without anything to escape.
 Text issues_reason(struct arena *arena, const char *reason);

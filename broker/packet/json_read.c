@@ -10,41 +10,24 @@
 
 #include "broker/base/timestamp.h"
 #include "broker/base/utf8.h"
+#include "broker/packet/json_scalar.h"
 #include "broker/packet/rules.h"
 
 #include <assert.h>
-#include <ctype.h>
-#include <errno.h>
 #include <stdlib.h>
-#include <strings.h>
 #include <yajl/yajl_parse.h>
 
-#define NAME_BYTES 64 // longer than any member of the contract
-
-enum kind {
-    KIND_NULL,
-    KIND_BOOL,
-    KIND_NUMBER,
-    KIND_STRING,
-    KIND_OBJECT,
-    KIND_ARRAY,
-};
-
-struct token {
-    enum kind kind;
-    const char *text; // of a string or number; "1" or "" for a boolean
-    size_t len;
-    size_t start; // offset of its first byte
-};
+#define NAME_BYTES 64  // longer than any member of the contract
+#define FIELDS_MAX 128 // more than any message of the contract has
 
 struct frame {
     ProtobufCMessage *message;             // being filled; of a list: the message that owns it
     const ProtobufCFieldDescriptor *field; // current member (NULL: unknown), or the repeated field
     unsigned field_index;
     bool is_list;
-    size_t start;  // offset of the opening brace or bracket
-    uint64_t seen; // bit per field index
-    char *items;   // of a list: in the arena
+    size_t start;                   // offset of the opening brace or bracket
+    uint64_t seen[FIELDS_MAX / 64]; // bit per field index
+    char *items;                    // of a list: in the arena
     size_t count;
     size_t room;
 };
@@ -64,10 +47,14 @@ struct reader {
     size_t last_end; // offset behind the previous token
     size_t root_end; // offset behind the outermost value; len until it has ended
 
-    size_t skip_depth;   // > 0: skipping or keeping
-    size_t skip_start;   // offset of the value that is skipped
-    Hr__Json *keep;      // keeping into this; NULL: skipping
-    struct issue *blame; // gets the skipped value as its input; NULL: none
+    size_t skip_depth;                     // > 0: skipping or keeping
+    size_t skip_start;                     // offset of the value that is skipped
+    Hr__Json *keep;                        // keeping into this; NULL: skipping
+    struct issue *blame;                   // gets the skipped value as its input; NULL: none
+    const ProtobufCFieldDescriptor *field; // of the value at hand; NULL: it is the whole text
+    const struct rule *rule;               // of that field
+    bool has_half;                         // somewhere in the text stands half of a surrogate pair
+    size_t half_start; // offset of the last value that was refused for one; len: none yet
     bool too_deep;
 };
 
@@ -112,8 +99,18 @@ static bool is_container(const struct token *token)
     return token->kind == KIND_OBJECT || token->kind == KIND_ARRAY;
 }
 
+static bool holds_secret(const struct reader *r)
+{
+    if (r->field == NULL)
+        return rules_hold_secret(r->root);
+    return (r->rule->flags & RULE_SECRET) != 0 ||
+           (r->field->type == PROTOBUF_C_TYPE_MESSAGE && rules_hold_secret(r->field->descriptor));
+}
+
 static void skip(struct reader *r, const struct token *token, struct issue *blame)
 {
+    if (blame != NULL && holds_secret(r))
+        blame = NULL; // an issue does not repeat it
     if (is_container(token)) {
         r->skip_depth = 1;
         r->skip_start = token->start;
@@ -130,105 +127,20 @@ static void blame(struct reader *r, const struct token *token, const char *type,
     skip(r, token, issues_add(r->issues, &r->path, type, message));
 }
 
+static bool is_seen(const struct frame *frame, unsigned field)
+{
+    return (frame->seen[field / 64] & (1ULL << field % 64)) != 0;
+}
+
 static void push(struct reader *r, ProtobufCMessage *message, const ProtobufCFieldDescriptor *list,
                  size_t start)
 {
-    assert(r->depth < PATH_DEPTH);
+    assert(r->depth < PATH_DEPTH && message->descriptor->n_fields <= FIELDS_MAX);
     r->frames[r->depth++] =
         (struct frame){.message = message, .field = list, .is_list = list != NULL, .start = start};
 }
 
 // --- single values -------------------------------------------------------------------------------
-
-static bool parse_bool(const struct token *token, protobuf_c_boolean *value)
-{
-    static const char *const yes[] = {"1", "true", "t", "yes", "y", "on"};
-    static const char *const no[] = {"0", "false", "f", "no", "n", "off"};
-
-    if (token->kind == KIND_BOOL) {
-        *value = token->len > 0;
-        return true;
-    }
-    if (token->kind == KIND_NUMBER) {
-        double number = strtod(token->text, NULL);
-        *value = number > 0.5;
-        return number == 0.0 || number == 1.0;
-    }
-    for (size_t i = 0; i < sizeof yes / sizeof yes[0]; i++) {
-        if (strlen(yes[i]) == token->len && strncasecmp(yes[i], token->text, token->len) == 0) {
-            *value = true;
-            return true;
-        }
-        if (strlen(no[i]) == token->len && strncasecmp(no[i], token->text, token->len) == 0) {
-            *value = false;
-            return true;
-        }
-    }
-    return false;
-}
-
-// Copies the token without the blanks around a string and the underscores within, as Python reads
-// numbers. False: it holds what no number does.
-static bool copy_digits(char *digits, size_t room, const struct token *token)
-{
-    const char *allowed = token->kind == KIND_NUMBER ? "0123456789+-.eE" : "0123456789+-.";
-    const char *at = token->text;
-    const char *end = token->text + token->len;
-    char *out = digits;
-
-    while (at < end && *at == ' ')
-        at++;
-    while (at < end && end[-1] == ' ')
-        end--;
-    for (; at < end; at++) {
-        bool between = at > token->text && isdigit((unsigned char)at[-1]) && at + 1 < end &&
-                       isdigit((unsigned char)at[1]);
-
-        if (*at == '_' && between)
-            continue;
-        if (*at == '\0' || strchr(allowed, *at) == NULL || out == digits + room - 1)
-            return false;
-        *out++ = *at;
-    }
-    *out = '\0';
-    return out > digits;
-}
-
-// NULL and *value set, or the type of the issue.
-static const char *parse_integer(const struct token *token, int64_t *value)
-{
-    char digits[64];
-    char *end;
-    double number;
-
-    if (token->kind == KIND_BOOL) {
-        *value = token->len > 0;
-        return NULL;
-    }
-    if (token->kind != KIND_NUMBER && token->kind != KIND_STRING)
-        return "int_type";
-    if (!copy_digits(digits, sizeof digits, token))
-        return "int_parsing";
-    errno = 0;
-    *value = strtoll(digits, &end, 10);
-    if (errno == 0 && *end == '\0')
-        return NULL;
-    // 5.0 and 1e3 are whole numbers too, as far as a double is exact.
-    number = strtod(digits, &end);
-    if (*end != '\0' || number < -9e15 || number > 9e15)
-        return "int_parsing";
-    *value = (int64_t)number;
-    return (double)*value == number ? NULL : "int_from_float";
-}
-
-static const char *integer_message(const char *type)
-{
-    if (strcmp(type, "int_parsing") == 0)
-        return "Input should be a valid integer, unable to parse string as an integer";
-    if (strcmp(type, "int_from_float") == 0)
-        return "Input should be a valid integer, got a number with a fractional part";
-    return "Input should be a valid integer";
-}
 
 static void put_timestamp(struct reader *r, const struct token *token,
                           Google__Protobuf__Timestamp **slot)
@@ -352,15 +264,15 @@ static void put_value(struct reader *r, const struct token *token,
             blame(r, token, "bool_type", "Input should be a valid boolean");
             return;
         }
-        *has = parse_bool(token, slot);
+        *has = json_parse_bool(token, slot);
         if (!*has)
             blame(r, token, "bool_parsing",
                   "Input should be a valid boolean, unable to interpret input");
         return;
     case PROTOBUF_C_TYPE_INT64:
-        error = parse_integer(token, &integer);
+        error = json_parse_integer(token, &integer);
         if (error != NULL) {
-            blame(r, token, error, integer_message(error));
+            blame(r, token, error, json_integer_message(error));
             return;
         }
         *(int64_t *)slot = integer;
@@ -369,6 +281,24 @@ static void put_value(struct reader *r, const struct token *token,
     default:
         assert(false && "a field type the contract does not take as input");
     }
+}
+
+// --- half of a surrogate pair
+// ---------------------------------------------------------------------
+
+// Half of a pair names no character, so the string or key that ends here is refused where it
+// stands. Of a value that is kept or skipped as a whole only the first one is reported.
+static void refuse_half(struct reader *r, size_t start)
+{
+    size_t end = position(r);
+    size_t value = r->skip_depth > 0 ? r->skip_start : start;
+
+    if (!r->has_half || end <= start || value == r->half_start ||
+        json_find_half_pair(r->text + start, end - start) == end - start)
+        return;
+    r->half_start = value;
+    (void)issues_add(r->issues, &r->path, "string_unicode",
+                     "Input should be a valid string, half of a surrogate pair is no character");
 }
 
 // --- members and elements ------------------------------------------------------------------------
@@ -384,6 +314,8 @@ static void member(struct reader *r, struct frame *frame, const struct token *to
         return;
     }
     rule = rules_of(frame->message->descriptor, frame->field_index);
+    r->field = field;
+    r->rule = rule;
     if ((rule->flags & RULE_SERVER) != 0) {
         skip(r, token, NULL);
         return;
@@ -411,12 +343,26 @@ static size_t element_size(const ProtobufCFieldDescriptor *field)
     return field->type == PROTOBUF_C_TYPE_BYTES ? sizeof(Text) : sizeof(void *);
 }
 
+static const struct rule *list_rule(const struct frame *frame)
+{
+    const ProtobufCMessageDescriptor *descriptor = frame->message->descriptor;
+
+    return rules_of(descriptor, (unsigned)(frame->field - descriptor->fields));
+}
+
 static void element(struct reader *r, struct frame *frame, const struct token *token)
 {
     size_t size = element_size(frame->field);
     protobuf_c_boolean has = false;
     void *slot;
 
+    r->field = frame->field;
+    r->rule = list_rule(frame);
+    if ((int64_t)frame->count >= r->rule->max) {
+        frame->count++; // only to say how many there are
+        skip(r, token, NULL);
+        return;
+    }
     if (frame->count == frame->room) {
         size_t room = frame->room > 0 ? frame->room * 2 : 8;
         char *items = arena_calloc(r->arena, room, size);
@@ -472,8 +418,12 @@ static int on_value(struct reader *r, enum kind kind, const char *text, size_t l
 {
     struct token token = {kind, text, len, value_start(r)};
 
+    if (kind == KIND_STRING && r->skip_depth > 0)
+        refuse_half(r, token.start);
     if (r->skip_depth == 0) {
         value(r, &token);
+        if (kind == KIND_STRING)
+            refuse_half(r, token.start);
         if (!is_container(&token))
             value_done(r);
     } else if (is_container(&token)) {
@@ -512,12 +462,12 @@ static void message_end(struct reader *r)
     for (unsigned i = 0; i < descriptor->n_fields; i++) {
         struct issue *issue;
 
-        if ((rules_of(descriptor, i)->flags & RULE_REQUIRED) == 0 ||
-            (frame->seen & (1ULL << i)) != 0)
+        if ((rules_of(descriptor, i)->flags & RULE_REQUIRED) == 0 || is_seen(frame, i))
             continue;
         path_push_name(&r->path, text_of(descriptor->fields[i].name));
         issue = issues_add(r->issues, &r->path, "missing", "Field required");
-        issue->input = slice(r, frame->start, position(r));
+        if (!rules_hold_secret(descriptor))
+            issue->input = slice(r, frame->start, position(r));
         path_pop(&r->path);
     }
 }
@@ -526,7 +476,12 @@ static void list_end(struct reader *r)
 {
     struct frame *frame = top(r);
     char *base = (char *)frame->message;
+    int64_t max = list_rule(frame)->max;
 
+    if ((int64_t)frame->count > max) {
+        issues_add_count(r->issues, &r->path, false, max, frame->count);
+        frame->count = (size_t)max;
+    }
     *(size_t *)(base + frame->field->quantifier_offset) = frame->count;
     *(char **)(base + frame->field->offset) = frame->items;
 }
@@ -595,6 +550,7 @@ static int on_key(void *ctx, const unsigned char *key, size_t len)
     struct frame *frame = top(r);
     char name[NAME_BYTES];
 
+    refuse_half(r, value_start(r));
     r->last_end = position(r);
     if (r->skip_depth > 0)
         return 1;
@@ -608,11 +564,11 @@ static int on_key(void *ctx, const unsigned char *key, size_t len)
     path_push_name(&r->path, keep_text(r, (const char *)key, len));
     if (frame->field != NULL) {
         frame->field_index = (unsigned)(frame->field - frame->message->descriptor->fields);
-        if ((frame->seen & (1ULL << frame->field_index)) != 0) {
+        if (is_seen(frame, frame->field_index)) {
             (void)issues_add(r->issues, &r->path, "duplicate_key", "Member appears more than once");
             frame->field = NULL;
         }
-        frame->seen |= 1ULL << frame->field_index;
+        frame->seen[frame->field_index / 64] |= 1ULL << frame->field_index % 64;
     }
     return 1;
 }
@@ -630,72 +586,6 @@ static const yajl_callbacks callbacks = {
 };
 
 // --- the whole text ------------------------------------------------------------------------------
-
-static bool is_hex(char c)
-{
-    return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f') || (c >= 'A' && c <= 'F');
-}
-
-// The value of the \uXXXX at text[at], or -1.
-static long escape_at(const char *text, size_t len, size_t at)
-{
-    char digits[5];
-
-    if (len - at < 6 || text[at] != '\\' || text[at + 1] != 'u')
-        return -1;
-    for (size_t i = 0; i < 4; i++) {
-        if (!is_hex(text[at + 2 + i]))
-            return -1;
-        digits[i] = text[at + 2 + i];
-    }
-    digits[4] = '\0';
-    return strtol(digits, NULL, 16);
-}
-
-// yajl turns half a surrogate pair into something else without a word; such text names no
-// character, so it is refused. Returns the offset of the first one, or len.
-static size_t find_lone_surrogate(const char *text, size_t len)
-{
-    const char *next = text;
-
-    while ((next = memchr(next, '\\', len - (size_t)(next - text))) != NULL) {
-        size_t at = (size_t)(next - text);
-        long code = escape_at(text, len, at);
-
-        if (code >= 0xd800 && code <= 0xdbff) {
-            long low = at + 6 <= len ? escape_at(text, len, at + 6) : -1;
-            if (low < 0xdc00 || low > 0xdfff)
-                return at;
-            next += 12;
-        } else if (code >= 0xdc00 && code <= 0xdfff) {
-            return at;
-        } else {
-            next += 2;
-        }
-        if ((size_t)(next - text) >= len)
-            break;
-    }
-    return len;
-}
-
-// yajl also takes a vertical tab and a form feed for blanks; in JSON they stand nowhere. Returns
-// the offset of the first one, or len.
-static size_t find_false_blank(const char *text, size_t len)
-{
-    const char *tab = memchr(text, '\v', len);
-    const char *feed = memchr(text, '\f', tab != NULL ? (size_t)(tab - text) : len);
-
-    return feed != NULL ? (size_t)(feed - text) : tab != NULL ? (size_t)(tab - text) : len;
-}
-
-static bool is_blank(const char *text, size_t len)
-{
-    for (size_t i = 0; i < len; i++) {
-        if (strchr(" \t\r\n", text[i]) == NULL || text[i] == '\0')
-            return false;
-    }
-    return true;
-}
 
 static enum rc not_json(struct problem *problem, struct arena *arena, size_t offset,
                         const char *reason)
@@ -733,7 +623,7 @@ static enum rc parse(struct reader *r, struct problem *problem)
     size_t offset = position(r);
 
     // yajl sees no garbage in half a token.
-    if (status == yajl_status_ok && !is_blank(r->text + r->root_end, r->len - r->root_end))
+    if (status == yajl_status_ok && !json_is_blank(r->text + r->root_end, r->len - r->root_end))
         return not_json(problem, r->arena, r->root_end, "trailing garbage");
     if (status == yajl_status_ok)
         status = yajl_complete_parse(r->yajl);
@@ -761,16 +651,15 @@ enum rc json_read(ProtobufCMessage **message, struct arena *arena,
         reader.len -= 3;
     }
     reader.root_end = reader.len;
+    reader.half_start = reader.len;
     path_push_name(&reader.path, text_of("body"));
-    if (is_blank(reader.text, reader.len)) {
+    if (json_is_blank(reader.text, reader.len)) {
         issues_add(issues, &reader.path, "missing", "Field required")->input = text_of("null");
         *message = wire_new(arena, descriptor);
         return RC_OK;
     }
-    offset = find_lone_surrogate(reader.text, reader.len);
-    if (offset < reader.len)
-        return not_json(problem, arena, offset, "half of a surrogate pair");
-    offset = find_false_blank(reader.text, reader.len);
+    reader.has_half = json_find_half_pair(reader.text, reader.len) < reader.len;
+    offset = json_find_false_blank(reader.text, reader.len);
     if (offset < reader.len)
         return not_json(problem, arena, offset, "invalid char in json text.");
 
@@ -784,94 +673,4 @@ enum rc json_read(ProtobufCMessage **message, struct arena *arena,
         return rc;
     *message = reader.result != NULL ? reader.result : wire_new(arena, descriptor);
     return RC_OK;
-}
-
-// --- validity alone ------------------------------------------------------------------------------
-
-struct validity {
-    yajl_handle yajl;
-    size_t levels; // around the text
-    size_t depth;
-    size_t end; // offset behind the value; the length of the text until it has ended
-};
-
-static int value_ends(struct validity *v)
-{
-    if (v->depth == v->levels)
-        v->end = yajl_get_bytes_consumed(v->yajl);
-    return 1;
-}
-
-static int depth_down(void *ctx)
-{
-    struct validity *v = ctx;
-
-    return ++v->depth <= JSON_DEPTH_MAX;
-}
-
-static int depth_up(void *ctx)
-{
-    struct validity *v = ctx;
-
-    v->depth--;
-    return value_ends(v);
-}
-
-static int null_ends(void *ctx)
-{
-    return value_ends(ctx);
-}
-
-static int boolean_ends(void *ctx, int value)
-{
-    (void)value;
-    return value_ends(ctx);
-}
-
-static int number_ends(void *ctx, const char *text, size_t len)
-{
-    (void)text;
-    (void)len;
-    return value_ends(ctx);
-}
-
-static int string_ends(void *ctx, const unsigned char *text, size_t len)
-{
-    (void)text;
-    (void)len;
-    return value_ends(ctx);
-}
-
-bool json_is_valid(const void *text, size_t len)
-{
-    return json_is_valid_within(text, len, 0);
-}
-
-bool json_is_valid_within(const void *text, size_t len, size_t levels)
-{
-    static const yajl_callbacks depth_only = {.yajl_null = null_ends,
-                                              .yajl_boolean = boolean_ends,
-                                              .yajl_number = number_ends,
-                                              .yajl_string = string_ends,
-                                              .yajl_start_map = depth_down,
-                                              .yajl_end_map = depth_up,
-                                              .yajl_start_array = depth_down,
-                                              .yajl_end_array = depth_up};
-    struct validity v = {.levels = levels, .depth = levels, .end = len};
-    bool valid;
-
-    if (len == 0) // text may be NULL then
-        return false;
-    if (!utf8_is_valid(text, len) || find_lone_surrogate(text, len) < len ||
-        find_false_blank(text, len) < len)
-        return false;
-    v.yajl = yajl_alloc(&depth_only, NULL, &v);
-    if (v.yajl == NULL)
-        abort();
-    yajl_config(v.yajl, yajl_dont_validate_strings, 1); // done above, faster
-    valid = yajl_parse(v.yajl, text, len) == yajl_status_ok &&
-            is_blank((const char *)text + v.end, len - v.end) &&
-            yajl_complete_parse(v.yajl) == yajl_status_ok;
-    yajl_free(v.yajl);
-    return valid;
 }

@@ -3,8 +3,7 @@
 #define BROKER_PACKET_JSON_READ_H
 
 #include "broker/packet/issues.h"
-
-#define JSON_DEPTH_MAX 256 // levels of objects and lists, free-form parts included
+#include "broker/packet/json_text.h"
 
 // Reads text, which must outlive the message: strings and free-form parts point into it.
 // Unknown members are dropped, members that the server owns are ignored, types are coerced as the
@@ -16,10 +15,5 @@
 enum rc json_read(ProtobufCMessage **message, struct arena *arena,
                   const ProtobufCMessageDescriptor *descriptor, const void *text, size_t len,
                   struct issues *issues, struct problem *problem) MUST_CHECK;
-
-// True when text is exactly one JSON value within the depth limit. levels: how many objects and
-// lists it will stand in.
-bool json_is_valid_within(const void *text, size_t len, size_t levels);
-bool json_is_valid(const void *text, size_t len);
 
 #endif

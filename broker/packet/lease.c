@@ -11,6 +11,18 @@ static enum rc stale(struct decision *d)
                        "Packet %s is not held under this claim", d->packet_id);
 }
 
+enum rc decide_lease(struct decision *d)
+{
+    const Hr__Claim *claim = d->packet->claim;
+
+    if (claim == NULL || claim->lease_expires_at == NULL || claim->generation == d->claim)
+        return RC_OK;
+    return problem_set(&d->problem, d->arena, PROBLEM_STALE_CLAIM,
+                       "Packet %s is held under a lease: only its holder may change it, with the "
+                       "claim's generation in X-HR-Claim (HR-Claim on NATS)",
+                       d->packet_id);
+}
+
 static bool is_held_by(const Hr__Packet *packet, bool has_agent, Text agent_id)
 {
     return packet->claim != NULL && (!has_agent || text_equal(packet->claim->holder->id, agent_id));
@@ -21,11 +33,15 @@ enum rc decide_heartbeat(struct decision *d, const ProtobufCMessage *message)
     const Hr__HeartbeatClaim *request = (const Hr__HeartbeatClaim *)message;
     Hr__Claim *claim;
     int64_t seconds;
+    enum rc rc;
 
     if (d->packet == NULL)
         return decide_not_found(d);
     if (!is_held_by(d->packet, request->has_agent_id, request->agent_id))
         return stale(d);
+    rc = decide_lease(d);
+    if (rc != RC_OK)
+        return rc;
     claim = d->packet->claim;
     if (!request->has_lease_seconds && !claim->has_lease_seconds) {
         d->unchanged = true; // held without a lease: there is nothing to lengthen
@@ -47,11 +63,15 @@ enum rc decide_release(struct decision *d, const ProtobufCMessage *message)
     const Hr__ReleaseClaim *request = (const Hr__ReleaseClaim *)message;
     struct buf out = {0};
     struct json_writer *details;
+    enum rc rc;
 
     if (d->packet == NULL)
         return decide_not_found(d);
     if (!is_held_by(d->packet, request->has_agent_id, request->agent_id))
         return stale(d);
+    rc = decide_lease(d);
+    if (rc != RC_OK)
+        return rc;
     details = details_open(&out);
     details_put_text(details, "reason", request->has_reason, request->reason);
     d->details = details_close(details, d->arena);
@@ -125,6 +145,9 @@ enum rc decide_decline(struct decision *d, const ProtobufCMessage *message)
     if (packet->status != HR__STATUS__STATUS_CREATED &&
         !is_held_by(packet, true, request->agent_id))
         return stale(d);
+    rc = decide_lease(d);
+    if (rc != RC_OK)
+        return rc;
     if (packet->status == HR__STATUS__STATUS_CREATED && has_declined(packet, request->agent_id)) {
         d->unchanged = true;
         return RC_OK;

@@ -18,6 +18,11 @@ const char *loop_name(enum loop loop)
     return names[loop];
 }
 
+bool loop_is_diverted(const Hr__Packet *packet)
+{
+    return packet->lineage != NULL && packet->lineage->has_diverted_by_key;
+}
+
 static void lower(int64_t *limit, bool has, int64_t other)
 {
     if (has && other < *limit)

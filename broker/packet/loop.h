@@ -25,6 +25,9 @@ enum loop {
 // "max_hops", "max_cycles", "max_repeats": the limit that was exceeded; or "diverted".
 const char *loop_name(enum loop loop);
 
+// A loop that led here was brought before a human, and no human has let it go on yet.
+bool loop_is_diverted(const Hr__Packet *packet);
+
 // Makes limits as strict as those that are set in more, which may be NULL. A longer window is the
 // stricter one.
 void loop_tighten(struct loop_limits *limits, const Hr__ChainLimits *more);

@@ -2,6 +2,7 @@
 // sender named for that case.
 #include "broker/packet/decide.h"
 #include "broker/packet/details.h"
+#include "broker/packet/hitl.h"
 #include "broker/packet/lifecycle.h"
 
 static bool has_declined(const Hr__Packet *packet, Text agent_id)
@@ -57,6 +58,9 @@ static Hr__Hitl *ask_for_help(struct arena *arena)
     hitl->required = true;
     hitl->has_reason = true;
     hitl->reason = text_of("No agent claimed this packet");
+    hitl_ask_to_go_on(hitl, arena);
+    hitl->has_free_form = true; // who to give it to may need a word
+    hitl->free_form = true;
     return hitl;
 }
 

@@ -32,6 +32,7 @@
     X(ALREADY_VOTED, 409, "already_voted")                                                         \
     X(CHECKPOINT_OPEN, 409, "checkpoint_open")                                                     \
     X(SUBJECT_MISMATCH, 409, "subject_mismatch")                                                   \
+    X(MUST_BE_ASKED_AGAIN, 409, "must_be_asked_again")                                             \
     X(STALE_CLAIM, 409, "stale_claim")                                                             \
     X(DECLINED, 409, "declined")                                                                   \
     X(HANDOFF_LOOP, 409, "handoff_loop")                                                           \

@@ -6,6 +6,9 @@
 #include "broker/packet/hitl.h"
 #include "broker/packet/issues.h"
 #include "broker/packet/lifecycle.h"
+#include "broker/packet/loop.h"
+
+#define OPTIONS_SHOWN 20 // in a refusal
 
 static bool is_group(Text approver, Text *group)
 {
@@ -71,16 +74,11 @@ static enum rc refuse_status(struct decision *d)
                        lifecycle_name(name, d->packet->status));
 }
 
-static bool is_diverted(const Hr__Packet *packet)
-{
-    return packet->lineage != NULL && packet->lineage->has_diverted_by_key;
-}
-
 static enum rc check_voter(struct decision *d)
 {
     const Hr__Hitl *hitl = d->packet->hitl;
 
-    if (is_diverted(d->packet) && text_is(d->packet->lineage->diverted_by_key, d->key_id))
+    if (loop_is_diverted(d->packet) && text_is(d->packet->lineage->diverted_by_key, d->key_id))
         return problem_set(&d->problem, d->arena, PROBLEM_NOT_APPROVER,
                            "The API key that made the handoff loop cannot let it go on");
     if (!counts_votes(hitl))
@@ -117,20 +115,27 @@ static enum rc refuse_answer(struct decision *d, const char *field, const char *
 static enum rc check_answer(struct decision *d, const Hr__RespondPacket *request)
 {
     const Hr__Hitl *hitl = d->packet->hitl;
-    const char *list = "";
+    struct buf list = {0};
+    const char *text;
 
+    if (hitl_verdict(hitl, loop_is_diverted(d->packet), request->response) == HITL_UNDECIDED)
+        return problem_set(&d->problem, d->arena, PROBLEM_MUST_BE_ASKED_AGAIN,
+                           "The checkpoint of packet %s does not say which answers approve; it "
+                           "must be asked again with approve_options",
+                           d->packet_id);
     if (request->subject != NULL && hitl->subject == NULL)
         return refuse_answer(d, "subject", "subject_unexpected",
                              "The checkpoint has no subject that could be edited",
                              request->subject->text);
     if (hitl_takes(hitl, request->response))
         return RC_OK;
-    for (size_t i = 0; i < hitl->options->n_items; i++)
-        list = arena_printf(d->arena, "%s%s'%.*s'", list, i > 0 ? ", " : "",
-                            TEXT_ARGS(hitl->options->items[i]));
-    return refuse_answer(d, "response", "enum",
-                         arena_printf(d->arena, "Input should be one of the options: %s", list),
-                         json_of_text(d->arena, request->response));
+    for (size_t i = 0; i < hitl->options->n_items && i < OPTIONS_SHOWN; i++)
+        buf_printf(&list, "%s'%.*s'", i > 0 ? ", " : "", TEXT_ARGS(hitl->options->items[i]));
+    if (hitl->options->n_items > OPTIONS_SHOWN)
+        buf_puts(&list, ", ...");
+    text = arena_printf(d->arena, "Input should be one of the options: %s", buf_text(&list));
+    buf_fini(&list);
+    return refuse_answer(d, "response", "enum", text, json_of_text(d->arena, request->response));
 }
 
 static Hr__Vote *add_vote(struct decision *d, const Hr__RespondPacket *request)
@@ -164,11 +169,16 @@ static bool is_same_subject(const Hr__Vote *a, const Hr__Vote *b)
     return text_equal(a->subject->text, b->subject->text);
 }
 
+static enum hitl_verdict verdict_of(const struct decision *d, Text response)
+{
+    return hitl_verdict(d->packet->hitl, loop_is_diverted(d->packet), response);
+}
+
 static bool is_enough(const struct decision *d, const Hr__Vote *vote)
 {
     const Hr__Hitl *hitl = d->packet->hitl;
     size_t quorum = hitl->has_quorum ? (size_t)hitl->quorum : 1;
-    bool rejects = hitl_is_rejection(hitl, vote->response);
+    bool rejects = verdict_of(d, vote->response) != HITL_APPROVES;
     size_t same = 0;
     size_t against = 0;
     size_t voters;
@@ -179,7 +189,7 @@ static bool is_enough(const struct decision *d, const Hr__Vote *vote)
         const Hr__Vote *other = hitl->votes[i];
 
         same += text_equal(other->response, vote->response) && is_same_subject(other, vote);
-        against += hitl_is_rejection(hitl, other->response);
+        against += verdict_of(d, other->response) != HITL_APPROVES;
     }
     if (!rejects)
         return same >= quorum;
@@ -235,6 +245,7 @@ static void forget_path(Hr__Lineage *lineage)
 static enum rc decide_answer(struct decision *d, const Hr__Vote *vote)
 {
     Hr__Hitl *hitl = d->packet->hitl;
+    bool approves = verdict_of(d, vote->response) == HITL_APPROVES;
 
     hitl->has_response = true;
     hitl->response = vote->response;
@@ -245,11 +256,11 @@ static enum rc decide_answer(struct decision *d, const Hr__Vote *vote)
         hitl->has_notes = true;
         hitl->notes = vote->notes;
     }
-    if (vote->subject != NULL && !hitl_is_rejection(hitl, vote->response)) {
+    if (vote->subject != NULL && approves) {
         hitl->approved_subject = vote->subject;
         hitl->subject_digest = hitl_digest(vote->subject, d->arena);
     }
-    if (is_diverted(d->packet) && !hitl_is_rejection(hitl, vote->response))
+    if (loop_is_diverted(d->packet) && approves)
         forget_path(d->packet->lineage);
     return lifecycle_step(d->packet, MOVE_ANSWER, d->now_us, d->arena);
 }

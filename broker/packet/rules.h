@@ -11,7 +11,10 @@ enum {
     RULE_UUID = 1 << 3,     // a UUID in any spelling; normalised
     RULE_OBJECT = 1 << 4,   // Json: must be an object
     RULE_COMPOUND = 1 << 5, // Json: must be a string, an object or an array
+    RULE_SECRET = 1 << 6,   // no error repeats it
 };
+
+#define LIST_MAX 10000 // entries of any list that a client sends
 
 struct rule {
     unsigned flags;
@@ -23,5 +26,8 @@ struct rule {
 // field: index into the descriptor. Never NULL. The first call builds the index: call it once
 // before starting a second thread.
 const struct rule *rules_of(const ProtobufCMessageDescriptor *descriptor, unsigned field);
+
+// The message has a secret in it, however deep: an error does not repeat such a message either.
+bool rules_hold_secret(const ProtobufCMessageDescriptor *descriptor);
 
 #endif

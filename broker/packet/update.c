@@ -2,8 +2,12 @@
 #include "broker/packet/carry.h"
 #include "broker/packet/decide.h"
 #include "broker/packet/hitl.h"
+#include "broker/packet/issues.h"
 #include "broker/packet/json_write.h"
 #include "broker/packet/lifecycle.h"
+#include "broker/packet/loop.h"
+#include "broker/packet/rules.h"
+#include "broker/packet/text_set.h"
 
 enum rc decide_not_found(struct decision *d)
 {
@@ -38,23 +42,43 @@ static Text holder_actor(struct decision *d)
     return text_prefixed(d->arena, "agent:", target->id);
 }
 
-static void merge_decisions(Hr__Packet *packet, const Hr__DecisionList *sent, struct arena *arena)
+static enum rc refuse_count(struct decision *d, size_t count)
 {
+    struct issues issues = {.arena = d->arena};
+    struct path path = {0};
+
+    path_push_name(&path, text_of("body"));
+    path_push_name(&path, text_of("decisions"));
+    issues_add_count(&issues, &path, false, LIST_MAX, count);
+    return issues_to_problem(&issues, &d->problem);
+}
+
+// By id: the place of one that is stored already is taken by the one that is sent.
+static enum rc merge_decisions(struct decision *d, const Hr__DecisionList *sent)
+{
+    Hr__Packet *packet = d->packet;
     size_t stored = packet->n_decisions;
-    Hr__Decision **merged = arena_calloc(arena, stored + sent->n_items, sizeof(Hr__Decision *));
+    Hr__Decision **merged = arena_calloc(d->arena, stored + sent->n_items, sizeof(Hr__Decision *));
+    struct text_set places = {.arena = d->arena};
     size_t count = stored;
 
-    if (stored > 0)
-        memcpy(merged, packet->decisions, stored * sizeof(Hr__Decision *));
-    for (size_t i = 0; i < sent->n_items; i++) {
-        size_t at = 0;
-
-        while (at < stored && !text_equal(merged[at]->id, sent->items[i]->id))
-            at++;
-        merged[at < stored ? at : count++] = sent->items[i];
+    for (size_t i = 0; i < stored; i++) {
+        merged[i] = packet->decisions[i];
+        text_set_put(&places, merged[i]->id, i);
     }
+    for (size_t i = 0; i < sent->n_items; i++) {
+        size_t at = count;
+
+        if (!text_set_get(&places, sent->items[i]->id, &at))
+            count++;
+        merged[at] = sent->items[i];
+    }
+    // What an earlier version stored may be longer, and must not grow any more.
+    if (count > LIST_MAX && count > stored)
+        return refuse_count(d, count);
     packet->decisions = merged;
     packet->n_decisions = count;
+    return RC_OK;
 }
 
 static void replace_actions(Hr__Packet *packet, const Hr__ActionsUpdate *sent)
@@ -75,12 +99,6 @@ static void replace_actions(Hr__Packet *packet, const Hr__ActionsUpdate *sent)
     }
 }
 
-// What a change touched, for the details of its event.
-struct touched {
-    const char *names[5]; // as many as there are fields below
-    size_t count;
-};
-
 // Whoever replaces a part has seen what was taken over into it, and sends it along or does not want
 // it. Decisions are merged, so theirs go on coming from the ancestors.
 static void stop_carrying(Hr__Packet *packet, const Hr__UpdatePacket *sent, struct arena *arena)
@@ -97,47 +115,50 @@ static void stop_carrying(Hr__Packet *packet, const Hr__UpdatePacket *sent, stru
         carry_drop(packet->lineage, parts, arena);
 }
 
-static struct touched merge(struct decision *d, const Hr__UpdatePacket *sent)
+static enum rc merge(struct decision *d, const Hr__UpdatePacket *sent)
 {
-    struct touched touched = {.count = 0};
     Hr__Packet *packet = d->packet;
+    enum rc rc = RC_OK;
 
     stop_carrying(packet, sent, d->arena);
-
-    if (sent->context != NULL) {
+    if (sent->context != NULL)
         packet->context = sent->context;
-        touched.names[touched.count++] = "context";
-    }
-    if (sent->decisions != NULL) {
-        merge_decisions(packet, sent->decisions, d->arena);
-        touched.names[touched.count++] = "decisions";
-    }
-    if (sent->actions != NULL) {
+    if (sent->decisions != NULL)
+        rc = merge_decisions(d, sent->decisions);
+    if (sent->actions != NULL)
         replace_actions(packet, sent->actions);
-        touched.names[touched.count++] = "actions";
-    }
     if (sent->dependencies != NULL) {
         packet->n_dependencies = sent->dependencies->n_items;
         packet->dependencies = sent->dependencies->items;
-        touched.names[touched.count++] = "dependencies";
     }
-    if (sent->hitl != NULL) {
+    if (sent->hitl != NULL)
         packet->hitl = sent->hitl;
-        touched.names[touched.count++] = "hitl";
-    }
-    return touched;
+    return rc;
 }
 
-// A change of status says from where to where; the touched fields are named beside it if there are
-// any.
-static Text details(struct decision *d, Hr__Status from, const struct touched *touched)
+// A change of status says from where to where; the parts that were sent are named beside it if
+// there are any.
+static Text details(struct decision *d, Hr__Status from, const Hr__UpdatePacket *sent)
 {
+    const struct {
+        const char *name;
+        bool sent;
+    } parts[] = {
+        {"context",      sent->context != NULL     },
+        {"decisions",    sent->decisions != NULL   },
+        {"actions",      sent->actions != NULL     },
+        {"dependencies", sent->dependencies != NULL},
+        {"hitl",         sent->hitl != NULL        },
+    };
+    size_t count = 0;
     bool moved = d->packet->status != from;
     char name[ENUM_TEXT_BYTES];
     struct buf out = {0};
     struct json_writer *writer = json_writer_create(&out);
     Text text;
 
+    for (size_t i = 0; i < sizeof parts / sizeof parts[0]; i++)
+        count += parts[i].sent;
     json_object_open(writer);
     if (moved) {
         json_key(writer, "from_status");
@@ -145,11 +166,13 @@ static Text details(struct decision *d, Hr__Status from, const struct touched *t
         json_key(writer, "to_status");
         json_string(writer, lifecycle_name(name, d->packet->status));
     }
-    if (!moved || touched->count > 0) {
+    if (!moved || count > 0) {
         json_key(writer, "fields");
         json_array_open(writer);
-        for (size_t i = 0; i < touched->count; i++)
-            json_string(writer, touched->names[i]);
+        for (size_t i = 0; i < sizeof parts / sizeof parts[0]; i++) {
+            if (parts[i].sent)
+                json_string(writer, parts[i].name);
+        }
         json_array_close(writer);
     }
     json_object_close(writer);
@@ -173,16 +196,23 @@ enum rc decide_subject(struct decision *d, bool has_digest, Text digest)
                        d->packet_id);
 }
 
+// Of an open checkpoint that an earlier version stored: no answer to it can be understood.
+static bool must_be_asked_again(const Hr__Packet *packet)
+{
+    return hitl_verdict(packet->hitl, loop_is_diverted(packet), text_of("")) == HITL_UNDECIDED;
+}
+
 // An approval must not be changed into another one: a checkpoint that binds can be replaced only
-// before it is opened, or to open it anew.
+// before it is opened, or to open it again.
 static enum rc check_checkpoint(struct decision *d, const Hr__UpdatePacket *request)
 {
     const Hr__Hitl *hitl = d->packet->hitl;
     bool open = d->packet->status == HR__STATUS__STATUS_AWAITING_HUMAN;
     bool asks = request->has_status && request->status == HR__STATUS__STATUS_AWAITING_HUMAN;
 
-    if (request->hitl == NULL || hitl == NULL || !hitl_is_guarded(hitl) ||
-        (!open && (asks || !hitl->has_response)))
+    if (request->hitl == NULL || hitl == NULL ||
+        (!hitl_is_guarded(hitl) && !loop_is_diverted(d->packet)) ||
+        (!open && (asks || !hitl->has_response)) || (open && must_be_asked_again(d->packet)))
         return RC_OK;
     return problem_set(&d->problem, d->arena, PROBLEM_CHECKPOINT_OPEN,
                        open ? "The checkpoint of packet %s is open and cannot be replaced"
@@ -220,14 +250,15 @@ static enum rc make_move(struct decision *d, const Hr__UpdatePacket *request, en
 enum rc decide_update(struct decision *d, const ProtobufCMessage *message)
 {
     const Hr__UpdatePacket *request = (const Hr__UpdatePacket *)message;
-    struct touched touched;
     Hr__Status from;
     enum move move;
     enum rc rc;
 
     if (d->packet == NULL)
         return decide_not_found(d);
-    rc = check_status(d, request, &move);
+    rc = decide_lease(d);
+    if (rc == RC_OK)
+        rc = check_status(d, request, &move);
     if (rc == RC_OK)
         rc = check_checkpoint(d, request);
     if (rc == RC_OK)
@@ -237,13 +268,14 @@ enum rc decide_update(struct decision *d, const ProtobufCMessage *message)
     from = d->packet->status;
     d->event_type = text_of("updated");
     d->actor = holder_actor(d);
-    touched = merge(d, request);
-    rc = make_move(d, request, move);
+    rc = merge(d, request);
+    if (rc == RC_OK)
+        rc = make_move(d, request, move);
     if (rc == RC_OK)
         rc = decide_opened(d);
     if (rc != RC_OK)
         return rc;
-    d->details = details(d, from, &touched);
+    d->details = details(d, from, request);
     d->packet->updated_at = wire_timestamp(d->arena, d->now_us);
     return RC_OK;
 }
@@ -258,7 +290,9 @@ enum rc decide_complete(struct decision *d, const ProtobufCMessage *request)
     if (d->packet == NULL)
         return decide_not_found(d);
     from = d->packet->status;
-    rc = decide_subject(d, update->has_subject_digest, update->subject_digest);
+    rc = decide_lease(d);
+    if (rc == RC_OK)
+        rc = decide_subject(d, update->has_subject_digest, update->subject_digest);
     if (rc != RC_OK)
         return rc;
     if (lifecycle_step(d->packet, MOVE_COMPLETE, d->now_us, d->arena) != RC_OK)
@@ -276,11 +310,13 @@ enum rc decide_delete(struct decision *d, const ProtobufCMessage *request)
 {
     char name[ENUM_TEXT_BYTES];
     Hr__Status from;
+    bool ends_lease;
 
     (void)request;
     if (d->packet == NULL)
         return decide_not_found(d);
     from = d->packet->status;
+    ends_lease = d->packet->claim != NULL && d->packet->claim->lease_expires_at != NULL;
     if (lifecycle_step(d->packet, MOVE_EXPIRE, d->now_us, d->arena) != RC_OK)
         return problem_set(&d->problem, d->arena, PROBLEM_ALREADY_EXPIRED,
                            "Packet %s is already expired", d->packet_id);
@@ -288,7 +324,7 @@ enum rc decide_delete(struct decision *d, const ProtobufCMessage *request)
     d->event_type = text_of("expired");
     d->actor = text_of("system:soft_delete");
     d->details =
-        text_of(arena_printf(d->arena, "{\"previous_status\":\"%s\",\"reason\":\"soft_delete\"}",
-                             lifecycle_name(name, from)));
+        text_of(arena_printf(d->arena, "{\"previous_status\":\"%s\",\"reason\":\"soft_delete\"%s}",
+                             lifecycle_name(name, from), ends_lease ? ",\"lease\":\"ended\"" : ""));
     return RC_OK;
 }

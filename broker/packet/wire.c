@@ -40,6 +40,44 @@ enum rc wire_unpack(ProtobufCMessage **message, struct arena *arena,
     return RC_OK;
 }
 
+// What decoding may take: lists as long as the rules allow fit, even of the smallest entries.
+#define DECODE_BYTES_FREE ((size_t)4 * 1024 * 1024)
+#define DECODE_BYTES_PER_BYTE 8
+
+struct budget {
+    struct arena *arena;
+    size_t left;
+    bool exceeded;
+};
+
+static void *allocate_within(void *ctx, size_t bytes)
+{
+    struct budget *budget = ctx;
+
+    if (bytes > budget->left) {
+        budget->exceeded = true;
+        return NULL;
+    }
+    budget->left -= bytes;
+    return arena_alloc(budget->arena, bytes);
+}
+
+enum rc wire_unpack_request(ProtobufCMessage **message, struct arena *arena,
+                            const ProtobufCMessageDescriptor *descriptor, const void *data,
+                            size_t len)
+{
+    struct budget budget = {arena, DECODE_BYTES_FREE + DECODE_BYTES_PER_BYTE * len, false};
+    ProtobufCAllocator allocator = {allocate_within, release, &budget};
+    ProtobufCMessage *result = protobuf_c_message_unpack(descriptor, &allocator, len, data);
+
+    if (budget.exceeded)
+        return RC_TOO_LARGE;
+    if (result == NULL)
+        return RC_INVALID;
+    *message = result;
+    return RC_OK;
+}
+
 Text wire_pack(struct arena *arena, const ProtobufCMessage *message)
 {
     Text bytes;

@@ -23,7 +23,13 @@
 // A message with every field absent.
 void *wire_new(struct arena *arena, const ProtobufCMessageDescriptor *descriptor);
 
-// Reads bytes from outside. The message lives in the arena and does not point into data.
+// Reads what a client sent, as wire_unpack does, in memory that is a small multiple of len.
+// RC_INVALID: not such a message. RC_TOO_LARGE: it would take more, as many empty messages do.
+enum rc wire_unpack_request(ProtobufCMessage **message, struct arena *arena,
+                            const ProtobufCMessageDescriptor *descriptor, const void *data,
+                            size_t len) MUST_CHECK;
+
+// Reads bytes that the rail wrote. The message lives in the arena and does not point into data.
 // RC_INVALID: not such a message.
 enum rc wire_unpack(ProtobufCMessage **message, struct arena *arena,
                     const ProtobufCMessageDescriptor *descriptor, const void *data,

@@ -125,12 +125,6 @@ NOT_JSON = {
     "a NUL at the end": WHOLE + b"\x00",
     "a line break in a string": raw_summary(b'"a\nb"'),
     "a control character in a free-form key": raw_custom(b'{"\x1f":1}'),
-    "half a surrogate pair": raw_summary(b'"\\ud83d"'),
-    "the other half": raw_summary(b'"\\ude00"'),
-    "the halves reversed": raw_summary(b'"\\ude00\\ud83d"'),
-    "half a pair in a free-form value": raw_custom(b'{"a":["\\uD83D x"]}'),
-    "half a pair in a free-form key": raw_custom(b'{"\\udc00":1}'),
-    "half a pair in a key": WHOLE.replace(b'"context"', b'"\\ud800":1,"context"'),
     "a bomb of lists": raw_custom(b'{"a":' + b"[" * 10000 + b"]" * 10000 + b"}"),
     "a bomb of objects": raw_custom(b'{"a":' * 10000 + b"1" + b"}" * 10000),
     "a bomb for an unknown member": b'{"x":' + b"[" * 10000 + b"]" * 10000 + b"}",
@@ -147,6 +141,23 @@ def test_what_is_not_json_is_refused(post, what):
     detail = check_refusal(post(NOT_JSON[what]), 422, "validation_error")
     ((kind, loc),) = check_items(detail)
     assert kind == "json_invalid" and loc[0] == "body" and isinstance(loc[1], int)
+
+
+HALF_PAIRS = {
+    "half a surrogate pair": (raw_summary(b'"\\ud83d"'), ["context", "summary"]),
+    "the other half": (raw_summary(b'"\\ude00"'), ["context", "summary"]),
+    "the halves reversed": (raw_summary(b'"\\ude00\\ud83d"'), ["context", "summary"]),
+    "in a free-form value": (raw_custom(b'{"a":["\\uD83D x"]}'), ["context", "custom"]),
+    "in a free-form key": (raw_custom(b'{"\\udc00":1}'), ["context", "custom"]),
+    "in a key": (WHOLE.replace(b'"context"', b'"\\ud800":1,"context"'), []),
+}
+
+
+@pytest.mark.parametrize("what", HALF_PAIRS)
+def test_half_a_surrogate_pair_is_refused_where_it_is(post, what):
+    data, loc = HALF_PAIRS[what]
+    detail = check_refusal(post(data), 422, "validation_error")
+    assert check_items(detail) == [("string_unicode", ["body", *loc])]
 
 
 NOT_UTF8 = {
@@ -663,6 +674,13 @@ BAD_PROTOBUF = {
         422,
         ["body", "context", "custom"],
     ),
+    "a decision without text": (
+        GOOD + b"\x22\x00", 422, ["body", "decisions", 0, "id"]
+    ),
+    "seven megabytes of empty decisions": (GOOD + b"\x22\x00" * 3_500_000, 413, None),
+    "a few too many decisions": (
+        GOOD + b"\x22\x0b\x0a\x01i\x12\x01d\x1a\x03why" * 10_001, 422, ["body", "decisions"]
+    ),
     "a bad parent": (
         packed(metadata=AGENTS, context={"summary": "s"}, parent_packet_id="x"),
         422,
@@ -675,8 +693,8 @@ BAD_PROTOBUF = {
 def test_bad_protobuf_is_refused(loop, agent, what):
     data, status, loc = BAD_PROTOBUF[what]
     reply = loop.run(agent.send("packet.create", data))
-    if status == 400:
-        check_reply(reply, 400, "unparsable_body")
+    if status != 422:
+        check_reply(reply, status, {400: "unparsable_body", 413: "too_large"}[status])
     else:
         detail = check_reply(reply, 422, "validation_error")
         assert loc in [item["loc"] for item in detail]

@@ -182,7 +182,8 @@ def test_completes_under_each_packets_own_claim(loop, web, agent):
 def test_what_was_approved_binds_a_batch_as_well(loop, web):
     async def run():
         subject = {"pay": 5}
-        [bound] = await make(web, 1, hitl={"reason": "r", "options": ["yes"], "subject": subject})
+        [bound] = await make(web, 1, hitl={"reason": "r", "options": ["yes"], "subject": subject,
+                                             "approve_options": ["yes"]})
         answered = await web.post(f"{PACKETS}/{bound}/respond", {"response": "yes", "responded_by": "a"})
         digest = answered.json()["hitl"]["subject_digest"]
         [other] = await make(web, 1)

@@ -1,6 +1,7 @@
 """Agents that hand the same work to each other without end are stopped, or brought before a human."""
 
 import time
+import uuid
 
 import pytest
 from chains import chain, follow, get, link, root
@@ -137,7 +138,7 @@ def test_a_loop_can_be_brought_before_a_human(client):
     assert diverted["status"] == "awaiting_human"
     hitl = diverted["hitl"]
     assert hitl["required"] is True and hitl["options"] == ["continue", "stop"]
-    assert hitl["rejections"] == ["stop"]
+    assert hitl["approve_options"] == ["continue"] and hitl["rejections"] == ["stop"]
     assert hitl["reason"].startswith("Handoff loop: the same two agents")
     assert diverted["lineage"]["path"] == list("ABABABA")
     claimed = client.post(
@@ -162,13 +163,21 @@ def test_nothing_but_a_humans_go_ahead_leads_on_from_a_diverted_packet(client, p
 
 
 def test_a_time_out_is_no_go_ahead(client):
-    hitl = {"reason": "r", "timeout_seconds": 1, "on_timeout": "release"}
+    hitl = {"reason": "r", "timeout_seconds": 1, "on_timeout": "release",
+            "approve_options": ["go"]}
     packet, _ = divert(client, hitl=hitl)
     deadline = time.monotonic() + 8
     while get(client, packet)["status"] != "created":
         assert time.monotonic() < deadline
         time.sleep(0.05)
     check_held(client, packet)
+
+
+def test_an_own_checkpoint_that_may_decide_about_a_loop_names_what_approves(client):
+    hitl = {"reason": "r", "options": ["Ja", "Nein"]}
+    answer = chain(client, root(client, "A", "B"), "B", "A", divert_to_human=True, hitl=hitl)
+    assert answer.status_code == 422, answer.text
+    assert "approve_options" in answer.json()["detail"][0]["msg"]
 
 
 def test_after_a_human_has_answered_the_path_begins_anew(client, person):
@@ -217,3 +226,46 @@ def test_the_same_on_nats(agent, loop):
     assert answer.status == 409
     assert answer.headers["Nats-Service-Error"] == "handoff_loop"
     assert answer.json()["detail"]["path"] == list("ABABABA")
+
+
+def made_by_hand(client, parent, source, target):
+    """The answer to a create that names its parent."""
+    return client.post(PACKETS, json=link(source, target, parent_packet_id=parent["id"]))
+
+
+def test_a_create_that_names_its_parent_is_no_way_round_the_limits(client):
+    packet = root(client, "A", "B")
+    for source, target in zip("BABA", "ABAB", strict=True):
+        answer = made_by_hand(client, packet, source, target)
+        assert answer.status_code == 201, answer.text
+        packet = answer.json()
+    assert packet["lineage"]["path"] == list("ABABAB") and packet["lineage"]["hops"] == 4
+    answer = made_by_hand(client, packet, "B", "A")
+    assert (answer.status_code, answer.json()["code"]) == (409, "handoff_loop"), answer.text
+    assert answer.json()["detail"]["reason"] == "max_cycles"
+    assert chain(client, packet, "B", "A").status_code == 409
+    body = {"packets": [link("B", "A", parent_packet_id=packet["id"]), link("x", "y")]}
+    answer = client.post(f"{PACKETS}/batch", json=body).json()
+    assert len(answer["created"]) == 1 and "Handoff loop" in answer["errors"][0]["error"]
+
+
+def last_seq(client, packet):
+    return client.get(f"{PACKETS}/{packet['id']}").headers["X-HR-Seq"]
+
+
+def test_a_created_child_takes_nothing_over(client):
+    parent = root(client, "a", "b", context={"summary": "s", "custom": {"secret": 1}})
+    child = made_by_hand(client, parent, "b", "c").json()
+    assert child["context"]["custom"] == {} and child["lineage"]["carry"] == []
+    history = f"{PACKETS}/{parent['id']}/history"
+    found = client.get(history, headers={"X-HR-Min-Seq": str(last_seq(client, child))}).json()
+    assert [e["event_type"] for e in found["events"]] == ["created"], "it is no follow-up"
+    after = follow(client, child, "c", "d")
+    assert after["context"]["custom"] == {} and after["lineage"]["path"] == list("abcd")
+
+
+def test_a_parent_of_another_tenant_is_as_good_as_none(client, tenants):
+    hidden = root(tenants.client("t-loop-other"), "A", "B")
+    answers = [made_by_hand(client, {"id": i}, "B", "A") for i in (hidden["id"], str(uuid.uuid4()))]
+    for answer in answers:
+        assert answer.status_code == 201 and "lineage" not in answer.json(), answer.text

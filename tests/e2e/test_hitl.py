@@ -38,8 +38,15 @@ def people(loop, rail, admin):
         client.close()
 
 
+def approving(hitl):
+    """Names the answers that approve, where the checkpoint must and does not."""
+    if {"subject", "approvers", "quorum"} & set(hitl) and "approve_options" not in hitl:
+        return {**hitl, "approve_options": [hitl.get("options", ["approve"])[0]]}
+    return hitl
+
+
 async def ask(web, **hitl):
-    answer = await web.post(PACKETS, body(hitl={**ASKED, **hitl}))
+    answer = await web.post(PACKETS, body(hitl=approving({**ASKED, **hitl})))
     assert answer.status == 201, answer
     assert answer.json()["status"] == "awaiting_human"
     return answer.json()["id"]
@@ -202,7 +209,7 @@ def test_who_asks_is_not_waited_for(loop, people):
     async def run():
         bot = people["bot"]
         rule = {"options": ["approve", "reject"], "quorum": 2, "on_reject": "majority"}
-        unmet = {**ASKED, "approvers": ["ann", "bot"], **rule}
+        unmet = approving({**ASKED, "approvers": ["ann", "bot"], **rule})
         answer = await bot.post(PACKETS, body(hitl=unmet))
         assert answer.status == 422 and answer.json()["detail"][0]["loc"] == ["body", "hitl"]
         assert "quorum cannot be met" in answer.json()["detail"][0]["msg"]
@@ -250,7 +257,7 @@ def test_votes_at_once_are_all_counted(loop, people):
         names = ["ann", "bob", "cid", "boss", "lead"]
         for _ in range(10):
             packet_id = await ask(people["bot"], approvers=names, quorum=5)
-            answers = await gather(*(respond(people[n], packet_id, "ok", n) for n in names))
+            answers = await gather(*(respond(people[n], packet_id, "approve", n) for n in names))
             assert all(answer.status == 200 for answer in answers)
             packet = await get(people["bot"], packet_id)
             assert packet["status"] == "claimed"
@@ -271,11 +278,11 @@ def digest(text):
 def test_an_approval_is_bound_to_its_subject(loop, people):
     async def run():
         bot = people["bot"]
-        content = json.dumps(body(hitl={**ASKED, "subject": "@"})).replace('"@"', SUBJECT)
+        content = json.dumps(body(hitl=approving({**ASKED, "subject": "@"}))).replace('"@"', SUBJECT)
         packet = (await bot.post(PACKETS, content.encode())).json()
         path = f"{PACKETS}/{packet['id']}"
         assert packet["hitl"]["subject_digest"] == digest(SUBJECT)
-        other = {"hitl": {**ASKED, "subject": {"transfer": {"amount": 1000000}}}}
+        other = {"hitl": approving({**ASKED, "subject": {"transfer": {"amount": 1000000}}})}
         answer = await bot.request("PATCH", path, other)
         assert code(answer) == (409, "checkpoint_open")
         assert (await respond(people["ann"], packet["id"], "approve")).status == 200
@@ -321,6 +328,25 @@ def test_a_digest_is_worth_nothing_without_an_approval(loop, people):
     loop.run(run())
 
 
+@pytest.mark.parametrize(
+    "options, answer, approved",
+    [(["approve", "reject"], "reject", False), (["Ja", "Nein"], "Nein", False),
+     (["approve", "cancel"], "cancel", False), (["ship", "no ship"], "no ship", False),
+     (["\u2705", "\u274c Reject"], "\u274c Reject", False), (["Ja", "Nein"], "Ja", True),
+     (["no", "yes"], "no", True)],
+)
+def test_only_an_approve_option_approves(loop, people, options, answer, approved):
+    async def run():
+        bot = people["bot"]
+        packet_id = await ask(bot, options=options, subject={"amount": 100})
+        assert (await respond(people["ann"], packet_id, answer)).status == 200
+        named = {"subject_digest": (await get(bot, packet_id))["hitl"]["subject_digest"]}
+        claimed = await bot.post(f"{PACKETS}/{packet_id}/claim", claim("coder", **named))
+        assert (claimed.status == 200) is approved, claimed
+
+    loop.run(run())
+
+
 def test_an_approver_may_edit_the_subject(loop, people):
     async def run():
         bot = people["bot"]
@@ -351,7 +377,7 @@ def test_asking_again_begins_anew(loop, people):
         path = f"{PACKETS}/{packet_id}"
         answer = await bot.request(
             "PATCH", path, {"status": "awaiting_human",
-                            "hitl": {**ASKED, "approvers": ["bob"], "subject": 2}}
+                            "hitl": approving({**ASKED, "approvers": ["bob"], "subject": 2})}
         )
         packet = answer.json()
         assert packet["status"] == "awaiting_human" and "votes" not in packet["hitl"]
@@ -421,6 +447,19 @@ def test_the_ladder_the_warning_and_the_end_come_in_order(loop, people):
     loop.run(run())
 
 
+@pytest.mark.parametrize("seconds", [0, -30, 2**53, 31536001])
+def test_a_time_out_has_a_range(loop, web, agent, seconds):
+    async def run():
+        content = body(hitl={**ASKED, "timeout_seconds": seconds})
+        for answer in (await web.post(PACKETS, content), await agent.json("packet.create", content)):
+            assert answer.status == 422
+            [issue] = answer.json()["detail"]
+            assert issue["loc"] == ["body", "hitl", "timeout_seconds"]
+            assert issue["msg"].startswith("Input should be "), issue
+
+    loop.run(run())
+
+
 def test_an_answer_stops_the_clock(loop, web):
     async def run():
         packet_id = await ask(web, timeout_seconds=1)
@@ -449,6 +488,13 @@ def test_an_answer_stops_the_clock(loop, web):
         ({"approvers": ["a", "a"]}, "twice"),
         ({"approvers": [""]}, "approver"),
         ({"rejections": ["no"], "options": ["yes"]}, "rejections"),
+        ({"subject": 1}, "approve_options"),
+        ({"escalation": [{"after_seconds": 3, "to": "a"}, {"after_seconds": 1, "to": "b"}]},
+         "rise"),
+        ({"approvers": ["a"]}, "approve_options"),
+        ({"quorum": 1}, "approve_options"),
+        ({"approve_options": ["no"], "options": ["yes"]}, "approve_options"),
+        ({"approve_options": ["no"], "rejections": ["no"]}, "rejections"),
     ],
 )
 def test_refuses_checkpoints_that_make_no_sense(loop, web, agent, hitl, word):

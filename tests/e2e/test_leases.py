@@ -99,6 +99,47 @@ def test_a_stale_holder_can_do_nothing(loop, web, agent):
     loop.run(run())
 
 
+def test_a_leased_packet_is_changed_only_under_its_claim(loop, web, agent):
+    async def run():
+        packet_id = await create(web)
+        held = (await act(web, packet_id, "claim", claim("b", lease_seconds=60))).json()
+        path = f"{PACKETS}/{packet_id}"
+        answers = [
+            await web.request("PATCH", path, {"status": "completed"}),
+            await web.request("PATCH", path, {"context": {"summary": "forged"}}),
+            await act(web, packet_id, "heartbeat", {"agent_id": "b"}),
+            await act(web, packet_id, "release", {"agent_id": "b"}),
+            await act(web, packet_id, "decline", {"agent_id": "b"}),
+            await agent.json("packet.update", {"packet_id": packet_id, "status": "failed"}),
+            await agent.json("packet.heartbeat", {"packet_id": packet_id, "agent_id": "b"}),
+        ]
+        for answer in answers:
+            assert (answer.status, answer.json()["code"]) == (409, "stale_claim"), answer
+        answer = await web.post(f"{PACKETS}/batch/complete", {"packet_ids": [packet_id]})
+        [error] = answer.json()["errors"]
+        assert "held under a lease" in error["error"] and not answer.json()["completed"]
+        claims = [{"packet_id": packet_id, "generation": held["claim"]["generation"]}]
+        answer = await web.post(
+            f"{PACKETS}/batch/complete", {"packet_ids": [packet_id], "claims": claims}
+        )
+        assert answer.json()["completed"][0]["status"] == "completed"
+
+    loop.run(run())
+
+
+def test_a_delete_ends_a_lease_and_says_so(loop, web):
+    async def run():
+        packet_id = await create(web)
+        await act(web, packet_id, "claim", claim("b", lease_seconds=60))
+        answer = await web.request("DELETE", f"{PACKETS}/{packet_id}")
+        assert answer.status in (200, 204), answer
+        last = (await events(web, packet_id))[-1]
+        assert last["event_type"] == "expired" and last["details"]["lease"] == "ended"
+        assert last["key_id"] == "bootstrap"
+
+    loop.run(run())
+
+
 def test_a_heartbeat_keeps_the_packet(loop, web, agent):
     async def run():
         packet_id = await create(web)
@@ -110,7 +151,7 @@ def test_a_heartbeat_keeps_the_packet(loop, web, agent):
                 answer = await act(web, packet_id, "heartbeat", None, generation)
             else:
                 answer = await agent.json(
-                    "packet.heartbeat", {"packet_id": packet_id, "agent_id": "a"}
+                    "packet.heartbeat", {"packet_id": packet_id}, {"HR-Claim": str(generation)}
                 )
             assert answer.status == 200, answer
             assert answer.json()["claim"]["generation"] == generation

@@ -20,7 +20,7 @@ from rawjson import LEFT_OUT_WHEN_ABSENT, Raw, fill, of_message, quote, read_pac
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 DEPTH_MAX = int(
-    re.search(r"JSON_DEPTH_MAX (\d+)", (ROOT / "broker/packet/json_read.h").read_text())[1]
+    re.search(r"JSON_DEPTH_MAX (\d+)", (ROOT / "broker/packet/json_text.h").read_text())[1]
 )
 LEVEL_OF_CUSTOM = 3  # packet, context, custom
 
@@ -62,7 +62,7 @@ texts = st.one_of(
     st.text(st.characters(exclude_categories=["Cs"]), max_size=20),
 )
 times = st.datetimes().map(lambda moment: moment.isoformat(timespec="microseconds") + "Z")
-integers = st.integers(-(2**63), 2**63 - 1)
+filled = texts.filter(bool)  # where the rail takes no empty text
 
 
 @st.composite
@@ -121,7 +121,7 @@ entries = record(
     {"timestamp": maybe(times), "metadata": maybe(json_objects)},
 )
 artifacts = record(
-    {"key": texts, "value": st.one_of(quoted().map(Raw), json_objects, lists_of(any_json).map(Raw))},
+    {"key": filled, "value": st.one_of(quoted().map(Raw), json_objects, lists_of(any_json).map(Raw))},
     {"content_type": maybe(texts)},
 )
 contexts = record(
@@ -151,7 +151,7 @@ metadata = record(
     },
 )
 decisions = record(
-    {"id": texts, "decision": texts, "rationale": texts},
+    {"id": filled, "decision": filled, "rationale": texts},
     {"alternatives": several(texts), "decided_by": maybe(texts), "timestamp": maybe(times)},
 )
 actions = record(
@@ -159,7 +159,7 @@ actions = record(
     {
         "pending": several(
             record(
-                {"id": texts, "description": texts, "assignee": texts},
+                {"id": filled, "description": filled, "assignee": texts},
                 {
                     "priority": maybe(priorities),
                     "depends_on": several(texts),
@@ -169,42 +169,52 @@ actions = record(
         ),
         "completed": several(
             record(
-                {"id": texts, "description": texts, "result": texts},
+                {"id": filled, "description": filled, "result": texts},
                 {"completed_by": maybe(texts), "completed_at": maybe(times)},
             )
         ),
         "failed": several(
             record(
-                {"id": texts, "description": texts, "error": texts},
-                {"retries_remaining": maybe(integers)},
+                {"id": filled, "description": filled, "error": texts},
+                {"retries_remaining": maybe(st.integers(0, 2**31 - 1))},
             )
         ),
     },
 )
 dependencies = record(
     {
-        "id": texts,
+        "id": filled,
         "type": st.sampled_from(["data", "api", "human_approval", "external_event", "resource"]),
-        "description": texts,
+        "description": filled,
     },
     {
         "status": st.sampled_from(["blocked", "available", "unknown"]),
         "source": maybe(texts),
     },
 )
+def approvable(hitl):
+    """With the options that approve, where an answer has consequences."""
+    if hitl.get("subject") is not None or hitl.get("quorum") is not None:
+        options = [*hitl["options"], "ok"] if hitl.get("options") else hitl.get("options")
+        hitl = {**hitl, "approve_options": ["ok"]}
+        if options:
+            hitl["options"] = options
+    return hitl
+
+
 hitls = record(
     {"required": st.just(False), "reason": texts},
     {
         "question": maybe(texts),
         "options": maybe(several(texts)),
         "notes": maybe(texts),
-        "timeout_seconds": maybe(integers),
+        "timeout_seconds": maybe(st.integers(1, 365 * 24 * 3600)),
         "free_form": maybe(st.booleans()),
         "quorum": maybe(st.integers(1, 64)),
         "on_reject": maybe(st.sampled_from(["first", "majority"])),
         "subject": maybe(json_objects),
     },
-)
+).map(approvable)
 bodies = record(
     {"metadata": metadata, "context": contexts},
     {

@@ -61,7 +61,8 @@ async def work(web, name):
     """Packets in every state there is; returns their ids and the generation of the one in hand."""
     made = {}
     for state in ("created", "claimed", "completed", "failed", "asked", "deleted"):
-        hitl = {"hitl": {"reason": "r", "approvers": ["ann"]}} if state == "asked" else {}
+        hitl = {"hitl": {"reason": "r", "approvers": ["ann"],
+                         "approve_options": ["yes"]}} if state == "asked" else {}
         packet = await post(web, "", body(f"{name} {state}", **hitl), {
             "Idempotency-Key": f"{name}-{state}"}, 201)
         made[state] = packet["id"]

@@ -206,6 +206,7 @@ def test_the_most_urgent_checkpoint_first(loop, web, word):
     async def run():
         async def ask(seconds=None, approvers=(), priority="normal"):
             content = body(hitl={"reason": "r", "approvers": list(approvers),
+                                 "approve_options": ["yes"],
                                  **({"timeout_seconds": seconds} if seconds else {})})
             content["metadata"]["priority"] = priority
             return (await web.post(PACKETS, content)).json()["id"]
@@ -242,7 +243,8 @@ def test_an_approver_sees_what_its_groups_may_answer(loop, web, admin, word):
         await put_key(admin, new_key(), "ann-" + word, tenant="else", groups=["law-" + word])
         made = {}
         for name in ("ann-" + word, "group:ops-" + word, "group:night-" + word, "group:law-" + word):
-            answer = await web.post(PACKETS, body(hitl={"reason": "r", "approvers": [name]}))
+            answer = await web.post(PACKETS, body(hitl={"reason": "r", "approvers": [name],
+                                                         "approve_options": ["yes"]}))
             made[name] = answer.json()["id"]
 
         async def seen(approver):
@@ -344,7 +346,8 @@ def test_who_may_see_the_numbers(loop, rail, admin, agent):
 def test_agents_ask_the_same_over_nats(loop, web, agent, admin, word):
     async def run():
         made = await create(web, f"{word} INV-2024/77")
-        waits = await create(web, word, hitl={"reason": "r", "approvers": [word]})
+        waits = await create(web, word, hitl={"reason": "r", "approvers": [word],
+                                               "approve_options": ["yes"]})
         seen = {"HR-Min-Seq": str(await admin.last_seq())}
         found = await agent.json("packet.search", {"q": f"{word} 2024/77", "limit": 1}, seen)
         assert [packet["id"] for packet in found.json()["packets"]] == [made]

@@ -44,8 +44,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
     if (len == 0)
         return 0;
     issues.arena = arena_create(16 * 1024);
-    if (wire_unpack(&message, issues.arena, request_chosen_by(data[0]), data + 1, len - 1) ==
-        RC_OK) {
+    if (wire_unpack_request(&message, issues.arena, request_chosen_by(data[0]), data + 1,
+                            len - 1) == RC_OK) {
         message_check(message, "body", false, &issues);
         if (issues.count == 0) {
             assert_json_is_taken_back(issues.arena, message);

@@ -27,7 +27,7 @@ LEFT_OUT_WHEN_ABSENT = {
     "Hitl": {"free_form", "approvers", "quorum", "rejections", "on_reject", "escalation",
              "on_timeout", "warn_before_seconds", "subject", "subject_digest",
              "approved_subject", "requested_at", "deadline", "requested_by_key", "votes",
-             "steps_fired", "warned", "escalated_to", "timed_out"},
+             "steps_fired", "warned", "escalated_to", "timed_out", "approve_options"},
     "EscalationStep": {"note"},
 }
 

@@ -182,6 +182,8 @@ Test(chain, a_loop_can_be_given_to_a_human)
     ASSERT_TEXT(hitl->options->items[0], "continue");
     cr_assert_eq(hitl->n_rejections, 1);
     ASSERT_TEXT(hitl->rejections[0], "stop");
+    cr_assert_eq(hitl->n_approve_options, 1);
+    ASSERT_TEXT(hitl->approve_options[0], "continue");
     cr_assert_str_eq(path(), "abc");
     ASSERT_TEXT(decision.packet->lineage->diverted_by_key, "bot");
     ASSERT_TEXT(decision.details,
@@ -196,7 +198,8 @@ Test(chain, a_diversion_does_not_weaken_a_checkpoint_of_its_own)
     given_root("a", "b");
     cr_assert_eq(chain("b", "c",
                        ",\"divert_to_human\":true,\"hitl\":{\"reason\":\"Legal.\",\"approvers\":"
-                       "[\"k1\",\"k2\"],\"quorum\":2,\"options\":[\"yes\",\"no\"]}"),
+                       "[\"k1\",\"k2\"],\"quorum\":2,\"options\":[\"yes\",\"no\"],"
+                       "\"approve_options\":[\"yes\"]}"),
                  RC_OK);
     hitl = decision.packet->hitl;
     ASSERT_TEXT(hitl->reason, "Handoff loop: the chain has more than 0 hops. Legal.");
@@ -266,12 +269,14 @@ Test(chain, a_refusal_does_not_let_a_loop_go_on)
 
 Test(chain, a_time_out_does_not_let_a_loop_go_on)
 {
-    given_diverted(",\"hitl\":{\"reason\":\"r\",\"timeout_seconds\":1,\"on_timeout\":\"release\"}");
+    given_diverted(",\"hitl\":{\"reason\":\"r\",\"timeout_seconds\":1,\"on_timeout\":\"release\","
+                   "\"approve_options\":[\"yes\"]}");
     time_out();
     cr_assert_eq(parent.packet->status, HR__STATUS__STATUS_CREATED);
     assert_held();
     given_diverted(
-        ",\"hitl\":{\"reason\":\"r\",\"timeout_seconds\":1,\"on_timeout\":\"answer:yes\"}");
+        ",\"hitl\":{\"reason\":\"r\",\"timeout_seconds\":1,\"on_timeout\":\"answer:yes\","
+        "\"approve_options\":[\"yes\"]}");
     time_out();
     cr_assert_eq(parent.packet->status, HR__STATUS__STATUS_CLAIMED);
     assert_held();
@@ -284,6 +289,37 @@ Test(chain, whoever_made_the_loop_cannot_let_it_go_on)
     cr_assert_eq(decision.problem.code, PROBLEM_NOT_APPROVER);
     cr_assert_eq(parent.packet->status, HR__STATUS__STATUS_AWAITING_HUMAN);
     assert_held();
+}
+
+Test(chain, an_own_checkpoint_that_may_decide_about_a_loop_names_what_approves)
+{
+    static const char hitl[] = ",\"divert_to_human\":true,\"hitl\":{\"reason\":\"r\",\"options\":"
+                               "[\"Ja\",\"Nein\"]%s}";
+
+    given_root("a", "b");
+    cr_assert_eq(chain("b", "c", arena_printf(memory, hitl, "")), RC_REFUSED);
+    cr_assert_eq(decision.problem.code, PROBLEM_VALIDATION);
+    cr_assert_eq(chain("b", "c", arena_printf(memory, hitl, ",\"approve_options\":[\"Ja\"]")),
+                 RC_OK);
+}
+
+Test(chain, only_an_approve_option_lets_a_loop_go_on)
+{
+    given_diverted(",\"hitl\":{\"reason\":\"r\",\"options\":[\"Ja\",\"Nein\"],"
+                   "\"approve_options\":[\"Ja\"]}");
+    cr_assert_eq(answer("person", "Nein"), RC_OK);
+    assert_held();
+}
+
+Test(chain, the_checkpoint_of_a_loop_cannot_be_replaced_while_it_is_open)
+{
+    given_diverted("");
+    decision.key_id = "bot";
+    cr_assert_eq(
+        decide_update(&decision, message_of(memory, &hr__update_packet__descriptor,
+                                            "{\"hitl\":{\"reason\":\"r\",\"options\":[\"ok\"]}}")),
+        RC_REFUSED);
+    cr_assert_eq(decision.problem.code, PROBLEM_CHECKPOINT_OPEN);
 }
 
 Test(chain, a_human_lets_a_loop_go_on_and_the_path_begins_anew)
@@ -410,5 +446,55 @@ Test(chain, lineage_cannot_be_smuggled_in)
     cr_assert_eq(chained->n_unknown_fields, 0);
     decision = (struct decision){.arena = memory, .packet_id = "root", .now_us = NOW};
     cr_assert_eq(decide_create(&decision, create), RC_OK);
+    cr_assert_null(decision.packet->lineage);
+}
+
+// --- a create that names its parent --------------------------------------------------------------
+
+static enum rc create_child(const char *source, const char *target)
+{
+    decision = (struct decision){
+        .arena = memory, .packet_id = "child", .key_id = "bot", .now_us = NOW, .ctx = &parent};
+    return decide_create_child(
+        &decision, message_of(memory, &hr__create_packet__descriptor, body_of(source, target, "")));
+}
+
+Test(chain, a_create_with_a_parent_continues_its_path)
+{
+    given_root("a", "b");
+    cr_assert_eq(create_child("b", "c"), RC_OK);
+    cr_assert_str_eq(path(), "abc");
+    cr_assert_eq(decision.packet->lineage->hops, 1);
+    cr_assert_eq(decision.packet->lineage->n_ancestors, 0, "it takes nothing over");
+    cr_assert_eq(decision.packet->lineage->n_carry, 0);
+    be_parent(decision.packet, 2);
+    cr_assert_eq(chain("c", "d", ""), RC_OK);
+    cr_assert_str_eq(path(), "abcd");
+    cr_assert_eq(decision.packet->lineage->hops, 2);
+}
+
+Test(chain, a_create_with_a_parent_is_no_way_round_the_limits)
+{
+    given_root("A", "B");
+    for (int i = 0; i < 4; i++) {
+        cr_assert_eq(create_child(i % 2 == 0 ? "B" : "A", i % 2 == 0 ? "A" : "B"), RC_OK);
+        be_parent(decision.packet, (uint64_t)i + 2);
+    }
+    cr_assert_eq(create_child("B", "A"), RC_REFUSED);
+    cr_assert_eq(decision.problem.code, PROBLEM_HANDOFF_LOOP);
+    cr_assert_eq(chain("B", "A", ""), RC_REFUSED, "nor in turns with the other way");
+}
+
+Test(chain, a_create_does_not_go_on_from_what_no_human_has_answered)
+{
+    given_diverted("");
+    cr_assert_eq(create_child("A", "new"), RC_REFUSED);
+    cr_assert_not_null(strstr(detail(), "\"reason\":\"diverted\""));
+}
+
+Test(chain, a_create_whose_parent_is_nowhere_follows_nothing)
+{
+    parent.packet = NULL;
+    cr_assert_eq(create_child("a", "b"), RC_OK);
     cr_assert_null(decision.packet->lineage);
 }

@@ -433,7 +433,7 @@ Test(change, is_made_on_the_new_state_after_a_lost_race)
     make_packet();
     fake.rival = rival_changes_context;
     fake.acts[0] = ACT_RIVAL;
-    outcome = update(packet_id, "{\"actions\":{\"failed\":[{\"id\":\"1\",\"description\":\"\","
+    outcome = update(packet_id, "{\"actions\":{\"failed\":[{\"id\":\"1\",\"description\":\"d\","
                                 "\"error\":\"ours\"}]}}");
     assert_stored(&outcome, 3);
     cr_assert_eq(fake.appends[1].expected, 2);

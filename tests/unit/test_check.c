@@ -28,9 +28,9 @@ static Hr__CreatePacket *good_create(void)
     return (Hr__CreatePacket *)message_of(
         memory, &hr__create_packet__descriptor,
         create_body(memory,
-                    ",\"decisions\":[{\"id\":\"1\",\"decision\":\"\",\"rationale\":\"\","
+                    ",\"decisions\":[{\"id\":\"1\",\"decision\":\"d\",\"rationale\":\"\","
                     "\"alternatives\":[\"a\",\"b\"]}],\"hitl\":{\"reason\":\"r\"},"
-                    "\"dependencies\":[{\"id\":\"1\",\"type\":\"api\",\"description\":\"\"}]"));
+                    "\"dependencies\":[{\"id\":\"1\",\"type\":\"api\",\"description\":\"d\"}]"));
 }
 
 Test(check, accepts_what_json_accepts)
@@ -174,6 +174,8 @@ Test(check, counts_the_depth_of_a_free_form_part_from_the_root)
     memset(text + 255, ']', 255);
     create->context->n_artifacts = 1;
     create->context->artifacts = (Hr__Artifact *[]){&(Hr__Artifact)HR__ARTIFACT__INIT};
+    create->context->artifacts[0]->has_key = true;
+    create->context->artifacts[0]->key = text_of("k");
     // create, context, artifacts, artifact: 4 levels, so 252 are left.
     create->context->artifacts[0]->value = wire_json(memory, (Text){504, (uint8_t *)text + 3});
     cr_assert_null(check_refusal(memory, &create->base));

@@ -183,7 +183,7 @@ Test(compat, keeps_what_is_around_the_part_that_is_replaced)
 {
     static const char *const names[] = {"packet", "actions", "completed", "failed", "context"};
     const char *json = "{\"actions\":{\"pending\":[]},\"decisions\":[{\"id\":\"e\",\"decision\":"
-                       "\"\",\"rationale\":\"\"}]}";
+                       "\"d\",\"rationale\":\"\"}]}";
     Hr__PacketRecord *record = record_of(bytes_of("record_future.hex"));
     struct decision decision = decision_on(record);
 

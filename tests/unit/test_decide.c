@@ -64,8 +64,8 @@ static void given(Hr__Status status)
 
     cr_assert_eq(create(",\"decisions\":[{\"id\":\"d1\",\"decision\":\"one\",\"rationale\":\"\"},"
                         "{\"id\":\"d2\",\"decision\":\"two\",\"rationale\":\"\"}],\"actions\":{"
-                        "\"pending\":[{\"id\":\"p1\",\"description\":\"\",\"assignee\":\"a\"}],"
-                        "\"completed\":[{\"id\":\"c1\",\"description\":\"\",\"result\":\"r\"}]}"),
+                        "\"pending\":[{\"id\":\"p1\",\"description\":\"d\",\"assignee\":\"a\"}],"
+                        "\"completed\":[{\"id\":\"c1\",\"description\":\"d\",\"result\":\"r\"}]}"),
                  RC_OK);
     decision.packet->status = status;
     bytes = wire_pack(memory, &decision.packet->base);
@@ -263,7 +263,7 @@ Test(update, keeps_the_action_lists_that_are_not_sent)
 {
     given(HR__STATUS__STATUS_CREATED);
     cr_assert_eq(update("{\"actions\":{\"pending\":[],\"failed\":[{\"id\":\"f1\",\"description\":"
-                        "\"\",\"error\":\"e\"}]}}"),
+                        "\"d\",\"error\":\"e\"}]}}"),
                  RC_OK);
     cr_assert_eq(decision.packet->actions->n_pending, 0);
     cr_assert_eq(decision.packet->actions->n_completed, 1);
@@ -278,7 +278,7 @@ Test(update, keeps_the_action_lists_that_are_not_sent)
 Test(update, replaces_dependencies_and_the_checkpoint)
 {
     given(HR__STATUS__STATUS_CREATED);
-    cr_assert_eq(update("{\"dependencies\":[{\"id\":\"1\",\"type\":\"api\",\"description\":\"\"}],"
+    cr_assert_eq(update("{\"dependencies\":[{\"id\":\"1\",\"type\":\"api\",\"description\":\"d\"}],"
                         "\"hitl\":{\"reason\":\"r\"}}"),
                  RC_OK);
     cr_assert_eq(decision.packet->n_dependencies, 1);

@@ -125,10 +125,10 @@ Test(json_write, is_read_back_as_it_was)
         memory,
         ",\"parent_packet_id\":\"0190b5a2-7c3e-7def-8123-456789abcdef\",\"decisions\":[{\"id\":"
         "\"d\",\"decision\":\"x\",\"rationale\":\"\",\"alternatives\":[\"\\u0000\"],\"timestamp\":"
-        "\"2026-01-01\"}],\"actions\":{\"pending\":[{\"id\":\"p\",\"description\":\"\","
+        "\"2026-01-01\"}],\"actions\":{\"pending\":[{\"id\":\"p\",\"description\":\"d\","
         "\"assignee\":\"a\",\"priority\":\"low\",\"depends_on\":[\"q\"]}],\"failed\":[{\"id\":"
-        "\"f\",\"description\":\"\",\"error\":\"e\",\"retries_remaining\":-3}]},\"dependencies\":"
-        "[{\"id\":\"1\",\"type\":\"api\",\"description\":\"\",\"status\":\"blocked\"}],\"hitl\":"
+        "\"f\",\"description\":\"d\",\"error\":\"e\",\"retries_remaining\":3}]},\"dependencies\":"
+        "[{\"id\":\"1\",\"type\":\"api\",\"description\":\"d\",\"status\":\"blocked\"}],\"hitl\":"
         "{\"required\":false,\"reason\":\"\",\"options\":[]}");
     const char *first =
         json_text_of(memory, message_of(memory, &hr__create_packet__descriptor, json));

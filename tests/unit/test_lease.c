@@ -5,6 +5,7 @@
 
 #define ID "0190b5a2-7c3e-7def-8123-456789abcdef"
 #define NOW 1795210145000000
+#define GENERATION 41
 
 static struct arena *memory;
 static struct decision decision;
@@ -41,6 +42,8 @@ static void claim(const char *more)
 
     cr_assert_eq(decide_claim(&decision, message_of(memory, &hr__claim_packet__descriptor, json)),
                  RC_OK);
+    decision.packet->claim->generation = GENERATION; // as the store fills it in
+    decision.claim = GENERATION;
 }
 
 static enum rc heartbeat(const char *json)
@@ -130,4 +133,60 @@ Test(lease, moves_a_declined_packet_to_the_next_of_its_fallbacks)
     ASSERT_TEXT(decision.packet->metadata->target_agent->id, "v");
     cr_assert_eq(decline("v"), RC_OK);
     cr_assert_eq(decision.packet->status, HR__STATUS__STATUS_FAILED, "there is nobody left");
+}
+
+static enum rc update(const char *json)
+{
+    return decide_update(&decision, message_of(memory, &hr__update_packet__descriptor, json));
+}
+
+static enum rc complete(void)
+{
+    return decide_complete(&decision, message_of(memory, &hr__update_packet__descriptor, "{}"));
+}
+
+static void assert_stale(enum rc rc)
+{
+    cr_assert_eq(rc, RC_REFUSED);
+    cr_assert_eq(decision.problem.code, PROBLEM_STALE_CLAIM);
+    cr_assert_eq(decision.packet->status, HR__STATUS__STATUS_CLAIMED);
+}
+
+Test(lease, lets_nobody_change_the_packet_who_does_not_act_under_the_claim)
+{
+    static const uint64_t others[] = {0, GENERATION - 1};
+
+    for (size_t i = 0; i < sizeof others / sizeof others[0]; i++) {
+        create("");
+        claim(",\"lease_seconds\":5");
+        decision.claim = others[i];
+        assert_stale(update("{\"status\":\"completed\"}"));
+        assert_stale(update("{\"context\":{\"summary\":\"forged\"}}"));
+        assert_stale(update("{\"status\":\"failed\"}"));
+        assert_stale(complete());
+        assert_stale(heartbeat("{\"agent_id\":\"t\"}"));
+        assert_stale(release("{\"agent_id\":\"t\"}"));
+        assert_stale(decline("t"));
+        decision.claim = GENERATION;
+        cr_assert_eq(update("{\"status\":\"completed\"}"), RC_OK);
+    }
+}
+
+Test(lease, asks_nothing_of_those_who_use_none)
+{
+    create("");
+    claim("");
+    decision.claim = 0;
+    cr_assert_eq(update("{\"status\":\"in_progress\"}"), RC_OK);
+    cr_assert_eq(complete(), RC_OK);
+}
+
+Test(lease, is_ended_by_a_delete_which_says_so)
+{
+    create("");
+    claim(",\"lease_seconds\":5");
+    decision.claim = 0;
+    cr_assert_eq(decide_delete(&decision, NULL), RC_OK);
+    ASSERT_TEXT(decision.details,
+                "{\"previous_status\":\"claimed\",\"reason\":\"soft_delete\",\"lease\":\"ended\"}");
 }

@@ -45,7 +45,8 @@ TestSuite(respond, .init = set_up, .fini = tear_down);
 static void ask(const char *more)
 {
     const char *hitl =
-        arena_printf(memory, ",\"hitl\":{\"reason\":\"r\",\"options\":[\"yes\",\"no\"]%s}", more);
+        arena_printf(memory, ",\"hitl\":{\"reason\":\"r\",\"options\":[\"yes\",\"no\"]%s%s}",
+                     *more != '\0' ? ",\"approve_options\":[\"yes\"]" : "", more);
 
     decision.packet = NULL;
     cr_assert_eq(decide_create(&decision, message_of(memory, &hr__create_packet__descriptor,
@@ -186,7 +187,8 @@ Test(respond, waits_for_nobody_twice)
 
 static enum rc open_with(const char *more)
 {
-    const char *hitl = arena_printf(memory, ",\"hitl\":{\"reason\":\"r\"%s}", more);
+    const char *hitl =
+        arena_printf(memory, ",\"hitl\":{\"reason\":\"r\",\"approve_options\":[\"yes\"]%s}", more);
 
     decision.packet = NULL;
     decision.key_id = "asker";
@@ -309,9 +311,6 @@ Test(respond, approves_nothing_with_a_refusal)
     cr_assert_eq(answer("k", "no"), RC_OK);
     assert_not_approved(claim_with(decision.packet->hitl->subject_digest));
     assert_not_approved(complete_with(decision.packet->hitl->subject_digest));
-    ask(",\"subject\":{\"pay\":10},\"rejections\":[\"yes\"]");
-    cr_assert_eq(answer("k", "yes"), RC_OK);
-    assert_not_approved(claim_with(decision.packet->hitl->subject_digest));
 }
 
 static void time_out(const char *on_timeout)
@@ -341,4 +340,92 @@ Test(respond, approves_what_it_was_shown_after_asking_again)
     cr_assert(decision.packet->hitl->timed_out);
     cr_assert_eq(answer("boss", "yes"), RC_OK);
     cr_assert_eq(claim_with(decision.packet->hitl->subject_digest), RC_OK);
+}
+
+// --- which answers approve -----------------------------------------------------------------------
+
+static void ask_options(const char *options, const char *more)
+{
+    const char *hitl =
+        arena_printf(memory, ",\"hitl\":{\"reason\":\"r\",\"options\":%s%s}", options, more);
+
+    decision.packet = NULL;
+    cr_assert_eq(decide_create(&decision, message_of(memory, &hr__create_packet__descriptor,
+                                                     create_body(memory, hitl))),
+                 RC_OK);
+}
+
+Test(respond, approves_with_an_approve_option_and_refuses_with_every_other_answer)
+{
+    static const char *const options[][2] = {
+        {"Ja",      "Nein"  },
+        {"approve", "cancel"},
+        {"allow",   "block" },
+        {"go",      "stop"  },
+        {"reject",  "yes"   },
+    };
+
+    for (size_t i = 0; i < sizeof options / sizeof options[0]; i++) {
+        const char *list = arena_printf(memory, "[\"%s\",\"%s\"]", options[i][0], options[i][1]);
+        const char *more =
+            arena_printf(memory, ",\"free_form\":true,\"subject\":1,\"approve_options\":[\"%s\"]",
+                         options[i][0]);
+
+        ask_options(list, more);
+        cr_assert_eq(answer("k", options[i][1]), RC_OK);
+        assert_not_approved(claim_with(decision.packet->hitl->subject_digest));
+        ask_options(list, more);
+        cr_assert_eq(answer("k", "something else"), RC_OK);
+        assert_not_approved(claim_with(decision.packet->hitl->subject_digest));
+        ask_options(list, more);
+        cr_assert_eq(answer("k", options[i][0]), RC_OK);
+        cr_assert_eq(claim_with(decision.packet->hitl->subject_digest), RC_OK);
+    }
+}
+
+Test(respond, neither_approves_nor_refuses_where_nothing_depends_on_it)
+{
+    ask("");
+    cr_assert_eq(answer("k", "no"), RC_OK);
+    assert_decided("no");
+    cr_assert_eq(hitl_verdict(decision.packet->hitl, false, text_of("no")), HITL_ANSWERED);
+}
+
+Test(respond, asks_again_what_an_earlier_version_stored_without_rejections)
+{
+    ask(",\"subject\":1");
+    decision.packet->hitl->n_approve_options = 0;
+    cr_assert_eq(answer("k", "yes"), RC_REFUSED);
+    cr_assert_eq(decision.problem.code, PROBLEM_MUST_BE_ASKED_AGAIN);
+    cr_assert_eq(decision.packet->hitl->n_votes, 0);
+    // Asking again is possible, although the checkpoint is open.
+    cr_assert_eq(decide_update(&decision, message_of(memory, &hr__update_packet__descriptor,
+                                                     "{\"hitl\":{\"reason\":\"r\",\"subject\":1,"
+                                                     "\"approve_options\":[\"yes\"]}}")),
+                 RC_OK);
+    cr_assert_eq(answer("k", "yes"), RC_OK);
+    cr_assert_eq(claim_with(decision.packet->hitl->subject_digest), RC_OK);
+}
+
+Test(respond, approves_an_earlier_versions_option_that_its_rejections_do_not_list)
+{
+    ask(",\"free_form\":true,\"subject\":1,\"rejections\":[\"no\"]");
+    decision.packet->hitl->n_approve_options = 0;
+    cr_assert_eq(answer("k", "yes"), RC_OK);
+    cr_assert_eq(claim_with(decision.packet->hitl->subject_digest), RC_OK);
+    ask(",\"free_form\":true,\"subject\":1,\"rejections\":[\"no\"]");
+    decision.packet->hitl->n_approve_options = 0;
+    cr_assert_eq(answer("k", "not an option"), RC_OK);
+    assert_not_approved(claim_with(decision.packet->hitl->subject_digest));
+}
+
+Test(respond, is_not_opened_without_approve_options_where_something_depends_on_it)
+{
+    ask(",\"subject\":1");
+    decision.packet->hitl->n_approve_options = 0;
+    decision.packet->status = HR__STATUS__STATUS_CLAIMED;
+    cr_assert_eq(decide_update(&decision, message_of(memory, &hr__update_packet__descriptor,
+                                                     "{\"status\":\"awaiting_human\"}")),
+                 RC_REFUSED);
+    cr_assert_eq(decision.problem.code, PROBLEM_VALIDATION);
 }

@@ -158,6 +158,7 @@ static bool is_chained(const Hr__PacketRecord *record, struct uuid *parent_id)
     const Hr__Packet *packet = record->packet;
 
     return text_is(record->event->type, "created") && packet->lineage != NULL &&
+           packet->lineage->n_ancestors > 0 && // a create with a parent takes nothing over
            packet->has_parent_packet_id &&
            uuid_parse((const char *)packet->parent_packet_id.data, packet->parent_packet_id.len,
                       parent_id) == NULL;

@@ -4,14 +4,11 @@
 #include "broker/base/timestamp.h"
 #include "broker/commands.h"
 #include "broker/context.h"
-#include "broker/packet/chain.h"
 #include "broker/packet/check.h"
 #include "broker/schema_check.h"
 #include "broker/version.h"
 
 #include <assert.h>
-
-#define WINDOW_MIN 2
 
 struct follow_up {
     struct chain *chain;
@@ -19,29 +16,6 @@ struct follow_up {
     struct chain_parent parent;
     struct change_spec spec;
 };
-
-static void set(int64_t *limit, bool has, int64_t value, int64_t min, int64_t max)
-{
-    if (has)
-        *limit = value < min ? min : value > max ? max : value;
-}
-
-static void set_limits(struct chain_parent *parent, const struct chain *chain, const char *tenant)
-{
-    const Hr__Tenant *own = (const Hr__Tenant *)bucket_find(chain->tenants, tenant);
-
-    parent->limits = chain->limits;
-    parent->max_context_bytes = chain->max_context_bytes;
-    if (own == NULL)
-        return;
-    set(&parent->limits.max_hops, own->has_max_hops, own->max_hops, 0, INT64_MAX);
-    set(&parent->limits.max_cycles, own->has_max_cycles, own->max_cycles, 0, INT64_MAX);
-    set(&parent->limits.max_repeats, own->has_max_repeats, own->max_repeats, 1, INT64_MAX);
-    set(&parent->limits.window, own->has_repeat_window, own->repeat_window, WINDOW_MIN,
-        LOOP_PATH_MAX);
-    set(&parent->max_context_bytes, own->has_max_context_bytes, own->max_context_bytes, 0,
-        INT64_MAX);
-}
 
 // --- the schema of a follow-up -------------------------------------------------------------------
 
@@ -155,7 +129,7 @@ void chain_on_chain(void *ctx, struct command *command)
         command_refuse_missing_id(command);
         return;
     }
-    if (!bucket_is_current(chain->tenants)) {
+    if (!bucket_is_current(chain->settings.tenants)) {
         command_fail(command, RC_UNAVAILABLE); // a tenant's limits are not known
         return;
     }
@@ -166,7 +140,7 @@ void chain_on_chain(void *ctx, struct command *command)
         arena_copy(command->arena, request->packet_id.data, request->packet_id.len);
     follow_up->parent.if_match = command->if_match;
     follow_up->parent.claim = command->claim;
-    set_limits(&follow_up->parent, chain, command->tenant);
+    parent_set_limits(&follow_up->parent, &chain->settings, command->tenant);
     version_load_last(chain->store, command->tenant, follow_up->parent.packet_id, command->arena,
                       on_parent, follow_up);
 }

@@ -2,18 +2,15 @@
 #ifndef WORKERS_CHAIN_CHAIN_H
 #define WORKERS_CHAIN_CHAIN_H
 
-#include "broker/bucket.h"
 #include "broker/metrics.h"
-#include "broker/packet/loop.h"
+#include "broker/parent.h"
 #include "broker/service.h"
 
 // What the handlers get as their ctx.
 struct chain {
     struct store *store;
-    const struct bucket *tenants;
-    struct loop_limits limits; // of a tenant that says nothing else
-    int64_t max_context_bytes; // likewise
-    struct metric *depth;      // of the follow-ups that were made
+    struct parent_settings settings;
+    struct metric *depth; // of the follow-ups that were made
 };
 
 void chain_on_chain(void *chain, struct command *command);

@@ -16,16 +16,9 @@ struct app {
 };
 
 static const struct cfg_key keys[] = {
-    CFG_I64(struct app, chain.limits.max_hops, "HR_CHAIN_MAX_HOPS", "64", 1, 10000,
-            "hops a chain may have, where the tenant says nothing else"),
-    CFG_I64(struct app, chain.limits.max_cycles, "HR_CHAIN_MAX_CYCLES", "2", 1, 10000,
-            "cycles of the same two agents, likewise"),
-    CFG_I64(struct app, chain.limits.max_repeats, "HR_CHAIN_MAX_REPEATS", "3", 1, 10000,
-            "times that one agent may have it within the window, likewise"),
-    CFG_I64(struct app, chain.limits.window, "HR_CHAIN_WINDOW", "8", 2, 16,
-            "agents that are looked at for that, likewise"),
-    CFG_I64(struct app, chain.max_context_bytes, "HR_CHAIN_MAX_CONTEXT_BYTES", "1048576", 0,
-            67108864, "bytes that a packet may take over from its ancestors, likewise"),
+    PARENT_KEYS(struct app, chain.settings),
+    CFG_I64(struct app, chain.settings.max_context_bytes, "HR_CHAIN_MAX_CONTEXT_BYTES", "1048576",
+            0, 67108864, "bytes that a packet may take over from its ancestors, likewise"),
     CFG_END,
 };
 
@@ -49,7 +42,7 @@ static bool service_is_ready(void *ctx, const char **reason)
     const struct chain *chain = ctx;
 
     *reason = "the tenants' limits are not known";
-    return bucket_is_current(chain->tenants);
+    return bucket_is_current(chain->settings.tenants);
 }
 
 static enum rc on_open(void *ctx, struct run *run)
@@ -66,7 +59,7 @@ static enum rc on_open(void *ctx, struct run *run)
         metric_create(METRIC_HISTOGRAM, "handoffrail_chain_depth", "Hops of the follow-ups made",
                       "", depth_bounds, sizeof depth_bounds / sizeof depth_bounds[0]);
     app->chain.store = run_store(run);
-    app->chain.tenants = app->tenants;
+    app->chain.settings.tenants = app->tenants;
     app->config = (struct service_config){
         .name = "chain",
         .help = "makes follow-up packets",

@@ -8,7 +8,8 @@
 
 #include <inttypes.h>
 
-static void read_element(struct batch_item *item, struct command *command, const Hr__Json *json)
+static void read_element(struct batch_item *item, struct command *command,
+                         const struct parent_settings *parents, const Hr__Json *json)
 {
     struct issues issues = {.arena = command->arena};
     ProtobufCMessage *request;
@@ -27,6 +28,8 @@ static void read_element(struct batch_item *item, struct command *command, const
     }
     item->request = request;
     item->check = schema_check_of_create((const Hr__CreatePacket *)request);
+    item->ctx = parent_of_create(parents, command->tenant, (const Hr__CreatePacket *)request,
+                                 command->arena, &item->check);
 }
 
 static void on_created(struct command *command, const struct batch *batch, uint64_t sequence)
@@ -50,7 +53,8 @@ static struct batch *batch_of(struct command *command, const char *verb, decide_
     return batch;
 }
 
-void batches_create(struct command *command, struct store *store, int64_t max)
+void batches_create(struct command *command, struct store *store,
+                    const struct parent_settings *parents, int64_t max)
 {
     const Hr__BatchCreate *request = (const Hr__BatchCreate *)command->request;
     struct problem problem;
@@ -62,10 +66,10 @@ void batches_create(struct command *command, struct store *store, int64_t max)
         command_refuse(command, &problem);
         return;
     }
-    batch = batch_of(command, "packet.create", decide_create, request->n_packets);
+    batch = batch_of(command, "packet.create", decide_create_child, request->n_packets);
     batch->done = on_created;
     for (size_t i = 0; i < batch->count; i++)
-        read_element(&batch->items[i], command, request->packets[i]);
+        read_element(&batch->items[i], command, parents, request->packets[i]);
     batch_run(command, store, batch);
 }
 

@@ -1,36 +1,53 @@
 // packet: creates, reads, changes and deletes packets, one or many.
 //   takes
 //   hr.v1.cmd.<tenant>.<key>.packet.create|get|update|delete|batch-create|batch-complete|follow
-//   makes   the durable consumers of agents that follow their tenant's packets
-//   writes  hr.v1.packet.<shard>.<tenant>.<packet_id>, one conditional append per change
-//   asks    schema.check of the schema workers, for a create that names a schema
-//   holds no state: any number of copies may run, and any of them may be killed at any moment
+//   reads   bucket HR_TENANTS: each tenant's limits of a chain, which a create with a parent
+//   continues makes   the durable consumers of agents that follow their tenant's packets writes
+//   hr.v1.packet.<shard>.<tenant>.<packet_id>, one conditional append per change asks schema.check
+//   of the schema workers, for a create that names a schema any number of copies may run, and any
+//   of them may be killed at any moment
 
+#include "broker/commands.h"
+#include "broker/parent.h"
 #include "broker/schema_check.h"
-#include "broker/worker.h"
+#include "broker/subjects.h"
 #include "workers/packet/batches.h"
 #include "workers/packet/follow.h"
 
 struct app {
-    struct worker worker; // first
+    struct run *run;
     int64_t batch_max;
+    struct parent_settings parents;
+    struct bucket *tenants;
+    struct service_config config;
+    struct service *service;
 };
 
 static const struct cfg_key keys[] = {
     CFG_I64(struct app, batch_max, "HR_BATCH_MAX_SIZE", "50", 1, 1000,
             "packets that one batch may create"),
+    PARENT_KEYS(struct app, parents),
     CFG_END,
 };
 
 static struct store *store_of(struct app *app)
 {
-    return run_store(app->worker.run);
+    return run_store(app->run);
 }
 
-static void on_create(void *app, struct command *command)
+static void on_create(void *ctx, struct command *command)
 {
-    command->check = schema_check_of_create((const Hr__CreatePacket *)command->request);
-    command_change(command, store_of(app), "packet.create", text_of(""), true, decide_create);
+    const Hr__CreatePacket *request = (const Hr__CreatePacket *)command->request;
+    struct app *app = ctx;
+
+    if (request->has_parent_packet_id && !bucket_is_current(app->tenants)) {
+        command_fail(command, RC_UNAVAILABLE); // the tenant's limits are not known
+        return;
+    }
+    command->check = schema_check_of_create(request);
+    command->decide_ctx =
+        parent_of_create(&app->parents, command->tenant, request, command->arena, &command->check);
+    command_change(command, store_of(app), "packet.create", text_of(""), true, decide_create_child);
 }
 
 static void on_get(void *app, struct command *command)
@@ -50,9 +67,15 @@ static void on_delete(void *app, struct command *command)
                    ((Hr__PacketRef *)command->request)->packet_id, false, decide_delete);
 }
 
-static void on_batch_create(void *app, struct command *command)
+static void on_batch_create(void *ctx, struct command *command)
 {
-    batches_create(command, store_of(app), ((struct app *)app)->batch_max);
+    struct app *app = ctx;
+
+    // Whether one of them has a parent is known only when they have been read.
+    if (bucket_is_current(app->tenants))
+        batches_create(command, store_of(app), &app->parents, app->batch_max);
+    else
+        command_fail(command, RC_UNAVAILABLE);
 }
 
 static void on_batch_complete(void *app, struct command *command)
@@ -65,26 +88,79 @@ static void on_follow(void *app, struct command *command)
     follow_start(command, store_of(app));
 }
 
-int main(int argc, char **argv)
+static const struct command_spec commands[] = {
+    {"packet", "create",         &hr__create_packet__descriptor,  on_create        },
+    {"packet", "get",            &hr__packet_ref__descriptor,     on_get           },
+    {"packet", "update",         &hr__update_packet__descriptor,  on_update        },
+    {"packet", "delete",         &hr__packet_ref__descriptor,     on_delete        },
+    {"packet", "batch-create",   &hr__batch_create__descriptor,   on_batch_create  },
+    {"packet", "batch-complete", &hr__batch_complete__descriptor, on_batch_complete},
+    {"packet", "follow",         &hr__follow_packets__descriptor, on_follow        },
+};
+
+static bool is_ready(void *ctx, const char **reason)
 {
-    static const struct command_spec commands[] = {
-        {"packet", "create",         &hr__create_packet__descriptor,  on_create        },
-        {"packet", "get",            &hr__packet_ref__descriptor,     on_get           },
-        {"packet", "update",         &hr__update_packet__descriptor,  on_update        },
-        {"packet", "delete",         &hr__packet_ref__descriptor,     on_delete        },
-        {"packet", "batch-create",   &hr__batch_create__descriptor,   on_batch_create  },
-        {"packet", "batch-complete", &hr__batch_complete__descriptor, on_batch_complete},
-        {"packet", "follow",         &hr__follow_packets__descriptor, on_follow        },
+    struct app *app = ctx;
+
+    *reason = "the tenants' limits are not known";
+    return bucket_is_current(app->tenants);
+}
+
+static enum rc on_open(void *ctx, struct run *run)
+{
+    struct app *app = ctx;
+    const struct bucket_config tenants = {
+        .stream = STREAM_TENANTS,
+        .subject = SUBJECT_TENANTS,
+        .descriptor = &hr__tenant__descriptor,
     };
-    static const struct worker_spec spec = {
+
+    app->run = run;
+    app->tenants = bucket_open(run, &tenants);
+    app->parents.tenants = app->tenants;
+    app->config = (struct service_config){
         .name = "packet",
-        .program = "hr-worker-packet",
-        .summary = "creates, reads, changes and deletes packets",
-        .keys = keys,
+        .help = "creates, reads, changes and deletes packets",
         .commands = commands,
         .command_count = sizeof commands / sizeof commands[0],
+        .ready = is_ready,
+        .ctx = app,
+    };
+    return service_open(&app->service, run_conn(run), &app->config);
+}
+
+static void on_drain(void *ctx)
+{
+    service_drain(((struct app *)ctx)->service);
+}
+
+static size_t on_in_hand(void *ctx)
+{
+    return service_in_hand(((struct app *)ctx)->service);
+}
+
+static void on_close(void *ctx) // also runs when on_open() failed
+{
+    struct app *app = ctx;
+
+    service_close(app->service);
+    bucket_close(app->tenants);
+}
+
+int main(int argc, char **argv)
+{
+    static const struct run_spec spec = {
+        .name = "hr-worker-packet",
+        .summary = "creates, reads, changes and deletes packets",
+        .keys = keys,
+        .creates_topology = true,
+        .open = on_open,
+        .close = on_close,
+        .ready = is_ready,
+        .drain = on_drain,
+        .in_hand = on_in_hand,
     };
     struct app app = {0};
 
-    return worker_main(argc, argv, &spec, &app.worker);
+    return run_program(argc, argv, &spec, &app);
 }

@@ -161,6 +161,10 @@ static struct projection_item chained_item(uint64_t sequence, const struct uuid 
     Hr__Packet *packet = item.record->packet;
 
     packet->lineage = wire_new(lab.arena, &hr__lineage__descriptor);
+    packet->lineage->n_ancestors =
+        1; // a follow-up names its parent; a create with a parent does not
+    packet->lineage->ancestors = arena_calloc(lab.arena, 1, sizeof(Hr__AncestorRef *));
+    packet->lineage->ancestors[0] = wire_new(lab.arena, &hr__ancestor_ref__descriptor);
     packet->has_parent_packet_id = 1;
     packet->parent_packet_id = text_of(id_text(&lab, parent));
     item.data = wire_pack(lab.arena, &item.record->base);
