@@ -129,6 +129,33 @@ void command_change(struct command *command, struct store *store, const char *ve
     change_run(store, &change->spec, command->arena, on_changed, change);
 }
 
+// The field of that name, which every command about a packet has.
+static Text packet_id_of(const ProtobufCMessage *request)
+{
+    const ProtobufCFieldDescriptor *field =
+        protobuf_c_message_descriptor_get_field_by_name(request->descriptor, "packet_id");
+
+    return *(const Text *)((const char *)request + field->offset);
+}
+
+static enum command_id id_of(const struct command_row *row)
+{
+    int id = CMD_NONE + 1;
+
+    while (command_row((enum command_id)id) != row)
+        id++;
+    return (enum command_id)id;
+}
+
+void command_decide(void *store, struct command *command)
+{
+    const struct command_row *row = command_table_row(command);
+    const char *verb = arena_printf(command->arena, "%s.%s", row->noun, row->verb);
+
+    command_change(command, store, verb, packet_id_of(command->request), false,
+                   decide_of(id_of(row)));
+}
+
 // --- loads ---------------------------------------------------------------------------------------
 
 struct load_command {

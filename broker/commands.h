@@ -10,6 +10,9 @@
 void command_change(struct command *command, struct store *store, const char *verb, Text packet_id,
                     bool create, decide_fn decide);
 
+// A command_fn for commands that are one decision, see decide_of; ctx: the store.
+void command_decide(void *store, struct command *command);
+
 // Answers with a packet whole: with what it takes over, if it is one of a chain. Changes packet.
 void command_reply_packet(struct command *command, struct store *store, Hr__Packet *packet,
                           uint64_t sequence);

@@ -4,6 +4,7 @@
 #include "broker/base/id.h"
 #include "broker/base/log.h"
 #include "broker/base/timestamp.h"
+#include "broker/commands.h"
 #include "broker/discover.h"
 #include "broker/metrics.h"
 #include "broker/packet/check.h"
@@ -35,7 +36,7 @@ const struct cfg_key service_keys[] = {
 struct work {
     struct command command; // first: handlers get a pointer to it
     struct service *service;
-    const struct command_spec *spec;
+    const struct command_row *row;
     struct subject_parts subject;
     const char *reply;
     bool headers_are_cut;
@@ -47,7 +48,9 @@ struct work {
 
 struct listener {
     struct service *service;
-    const struct command_spec *spec;
+    const struct command_row *row;
+    command_fn handle;
+    void *ctx;
     struct subscription *sub;
 };
 
@@ -57,7 +60,7 @@ struct service {
     struct service_limits limits;
     struct listener *listeners; // owned; one for every command, and ping
     size_t listener_count;
-    struct command_spec ping;
+    struct command_row ping;
     struct discover *discover;
     struct work *spare;
     size_t spare_count;
@@ -98,10 +101,10 @@ static void work_done(struct work *work, unsigned status)
     char labels[160];
     double seconds = (double)(clock_now_ns() - work->start_ns) / 1e9;
 
-    (void)snprintf(labels, sizeof labels, "%s\x1f%s\x1f%u", work->spec->noun, work->spec->verb,
+    (void)snprintf(labels, sizeof labels, "%s\x1f%s\x1f%u", work->row->noun, work->row->verb,
                    status);
     metric_add(service->requests, labels, 1);
-    (void)snprintf(labels, sizeof labels, "%s\x1f%s", work->spec->noun, work->spec->verb);
+    (void)snprintf(labels, sizeof labels, "%s\x1f%s", work->row->noun, work->row->verb);
     metric_observe(service->seconds, labels, seconds);
     service->in_hand--;
     arena_reset(work->command.arena);
@@ -163,8 +166,13 @@ static void send_answer(struct work *work, const struct answer *answer)
     else
         rc = send_parts(work, answer);
     if (rc != RC_OK)
-        log_warn("service.answer_lost", "noun=%s verb=%s reason=\"%s\"", work->spec->noun,
-                 work->spec->verb, rc_text(rc));
+        log_warn("service.answer_lost", "noun=%s verb=%s reason=\"%s\"", work->row->noun,
+                 work->row->verb, rc_text(rc));
+}
+
+const struct command_row *command_table_row(const struct command *command)
+{
+    return ((const struct work *)command)->row;
 }
 
 const char *command_reply_subject(const struct command *command)
@@ -293,12 +301,12 @@ static enum rc read_payload(struct work *work, const struct msg *msg, struct pro
         // The message points into its text, and the text goes with msg.
         const char *text = arena_copy(command->arena, msg_data(msg), msg_len(msg));
 
-        rc = json_read(&command->request, command->arena, work->spec->request, text, msg_len(msg),
+        rc = json_read(&command->request, command->arena, work->row->request, text, msg_len(msg),
                        &issues, problem);
         if (rc != RC_OK)
             return rc;
     } else {
-        rc = wire_unpack_request(&command->request, command->arena, work->spec->request,
+        rc = wire_unpack_request(&command->request, command->arena, work->row->request,
                                  msg_data(msg), msg_len(msg));
         if (rc == RC_TOO_LARGE)
             return problem_of_rc(problem, command->arena, rc);
@@ -328,11 +336,11 @@ static void on_request(void *ctx, struct msg *msg)
         return; // a client's message, dressed as the server's
     reply = msg_reply(msg);
     work = work_take(listener->service);
-    work->spec = listener->spec;
+    work->row = listener->row;
     if (subject_parse_command(&work->subject, msg_subject(msg)) != RC_OK || reply == NULL ||
         !subject_reply_allowed(reply, work->subject.key)) {
-        log_warn("service.reply_refused", "noun=%s verb=%s", listener->spec->noun,
-                 listener->spec->verb);
+        log_warn("service.reply_refused", "noun=%s verb=%s", listener->row->noun,
+                 listener->row->verb);
         work_done(work, 0);
         return;
     }
@@ -345,7 +353,7 @@ static void on_request(void *ctx, struct msg *msg)
     if (read_headers(work, msg, &problem) != RC_OK || read_payload(work, msg, &problem) != RC_OK)
         command_refuse(&work->command, &problem);
     else
-        listener->spec->handle(listener->service->config->ctx, &work->command);
+        listener->handle(listener->ctx, &work->command);
 }
 
 static void on_ping(void *ctx, struct command *command)
@@ -368,18 +376,63 @@ static void on_ping(void *ctx, struct command *command)
 
 // --- the service ---------------------------------------------------------------------------------
 
-static enum rc listen_to(struct service *service, const struct command_spec *spec)
+static enum rc listen_to(struct service *service, const struct command_row *row, command_fn handle,
+                         void *ctx)
 {
     struct listener *listener = &service->listeners[service->listener_count];
     char subject[SUBJECT_BYTES];
     enum rc rc;
 
-    *listener = (struct listener){.service = service, .spec = spec};
-    (void)snprintf(subject, sizeof subject, "hr.v1.cmd.*.*.%s.%s", spec->noun, spec->verb);
+    *listener = (struct listener){.service = service, .row = row, .handle = handle, .ctx = ctx};
+    (void)snprintf(subject, sizeof subject, "hr.v1.cmd.*.*.%s.%s", row->noun, row->verb);
     rc = conn_subscribe(&listener->sub, service->conn, subject, service->config->name, on_request,
                         listener);
     if (rc == RC_OK)
         service->listener_count++;
+    return rc;
+}
+
+static command_fn handler_of(const struct service_config *config, enum command_id id)
+{
+    for (size_t i = 0; i < config->handler_count; i++) {
+        if (config->handlers[i].id == id)
+            return config->handlers[i].handle;
+    }
+    return NULL;
+}
+
+// Every command of the worker is answered, and no other.
+static enum rc listen_to_command(struct service *service, enum command_id id)
+{
+    const struct service_config *config = service->config;
+    const struct command_row *row = command_row(id);
+    command_fn handle = handler_of(config, id);
+    bool is_ours = strcmp(row->worker, config->name) == 0;
+
+    if (is_ours && handle == NULL && config->store != NULL && decide_of(id) != NULL)
+        return listen_to(service, row, command_decide, config->store);
+    if (is_ours != (handle != NULL)) {
+        log_error("service.handlers", "noun=%s verb=%s worker=%s", row->noun, row->verb,
+                  row->worker);
+        return RC_INTERNAL;
+    }
+    return is_ours ? listen_to(service, row, handle, config->ctx) : RC_OK;
+}
+
+static enum rc listen_to_all(struct service *service)
+{
+    const char *name = service->config->name;
+    enum rc rc = RC_OK;
+
+    for (int id = CMD_NONE + 1; id < CMD_COUNT && rc == RC_OK; id++)
+        rc = listen_to_command(service, (enum command_id)id);
+    service->ping = (struct command_row){.worker = name,
+                                         .noun = name,
+                                         .verb = "ping",
+                                         .request = &hr__empty__descriptor,
+                                         .reply = &hr__pong__descriptor};
+    if (rc == RC_OK)
+        rc = listen_to(service, &service->ping, on_ping, NULL);
     return rc;
 }
 
@@ -390,7 +443,7 @@ enum rc service_open(struct service **out, struct conn *conn, const struct servi
 
     if (service == NULL)
         abort();
-    service->listeners = calloc(config->command_count + 1, sizeof *service->listeners);
+    service->listeners = calloc(CMD_COUNT, sizeof *service->listeners);
     if (service->listeners == NULL)
         abort();
     rc = cfg_load(service_keys, &service->limits);
@@ -401,11 +454,8 @@ enum rc service_open(struct service **out, struct conn *conn, const struct servi
     service->seconds = metric_create(
         METRIC_HISTOGRAM, "handoffrail_command_seconds", "From a command's arrival to its answer",
         "noun,verb", latency_bounds, sizeof latency_bounds / sizeof latency_bounds[0]);
-    service->ping = (struct command_spec){config->name, "ping", &hr__empty__descriptor, on_ping};
-    for (size_t i = 0; i < config->command_count && rc == RC_OK; i++)
-        rc = listen_to(service, &config->commands[i]);
     if (rc == RC_OK)
-        rc = listen_to(service, &service->ping);
+        rc = listen_to_all(service);
     if (rc == RC_OK)
         rc = discover_open(&service->discover, conn, config->name, config->help);
     if (rc != RC_OK) {

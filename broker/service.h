@@ -9,6 +9,7 @@
 
 #include "broker/base/cfg.h"
 #include "broker/change.h"
+#include "broker/packet/command_table.h"
 
 struct service;
 
@@ -38,18 +39,18 @@ struct command {
 // Loop thread. Must see to it that the command is answered exactly once, now or later.
 typedef void (*command_fn)(void *ctx, struct command *command);
 
-struct command_spec {
-    const char *noun;
-    const char *verb;
-    const ProtobufCMessageDescriptor *request;
+struct command_handler {
+    enum command_id id;
     command_fn handle;
 };
 
 struct service_config {
     const char *name; // of the worker: its queue group
     const char *help; // one line for service discovery
-    const struct command_spec *commands;
-    size_t command_count;
+    // Of every command that the table gives to this worker and that is not a decision alone.
+    const struct command_handler *handlers;
+    size_t handler_count;
+    struct store *store; // for the commands that are; NULL: the worker has none
     // Is the worker able to do its work? May set *reason to a static phrase. NULL: always.
     bool (*ready)(void *ctx, const char **reason);
     void *ctx; // for ready and the handlers
@@ -67,6 +68,9 @@ size_t service_in_hand(const struct service *service);
 
 // NULL is allowed. Nothing may be in hand.
 void service_close(struct service *service);
+
+// What the table says of it.
+const struct command_row *command_table_row(const struct command *command);
 
 // Where the answer goes to. Lives as long as the command.
 const char *command_reply_subject(const struct command *command);

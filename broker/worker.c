@@ -9,8 +9,8 @@ static enum rc on_open(void *ctx, struct run *run)
     worker->config = (struct service_config){
         .name = worker->spec->name,
         .help = worker->spec->summary,
-        .commands = worker->spec->commands,
-        .command_count = worker->spec->command_count,
+        .handlers = worker->spec->handlers,
+        .handler_count = worker->spec->handler_count,
         .ctx = worker,
     };
     return service_open(&worker->service, run_conn(run), &worker->config);

@@ -10,8 +10,8 @@ struct worker_spec {
     const char *program;        // "hr-worker-<name>"
     const char *summary;        // one line
     const struct cfg_key *keys; // of the struct that begins with the struct worker; NULL: none
-    const struct command_spec *commands; // their ctx is that struct
-    size_t command_count;
+    const struct command_handler *handlers; // their ctx is that struct
+    size_t handler_count;
 };
 
 // The first member of a program's own struct; zeroed before worker_main.

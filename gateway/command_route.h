@@ -4,7 +4,7 @@
 
 #include "gateway/gateway.h"
 
-// Handles an exchange whose route names a command and has no handler of its own.
+// Sends the command that the exchange's route names, and answers with its answer.
 void command_route(struct exchange *exchange);
 
 // The command's request out of the body or the query, with the ids of the path. NULL: the exchange

@@ -6,7 +6,6 @@
 #include "broker/base/timestamp.h"
 #include "broker/packet/issues.h"
 #include "gateway/auth.h"
-#include "gateway/command_route.h"
 #include "gateway/cors.h"
 #include "gateway/http.h"
 #include "gateway/routes.h"
@@ -176,10 +175,7 @@ void dispatch_on_request(void *ctx, struct web_request *request)
     struct exchange *exchange = web_user(request);
 
     (void)ctx;
-    if (exchange->route->handle != NULL)
-        exchange->route->handle(exchange);
-    else
-        command_route(exchange);
+    routes_handler(exchange->route)(exchange);
 }
 
 static enum problem_code code_of(unsigned status)

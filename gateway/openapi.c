@@ -308,8 +308,8 @@ static void put_success(struct document *doc, const struct route *route)
     put(doc, "description", "Done");
     if (route_reply(route) != NULL)
         put_content(doc, route_reply(route));
-    else if (route->media != NULL)
-        put_media(doc, route->media);
+    else if (route_media(route) != NULL)
+        put_media(doc, route_media(route));
     json_object_close(doc->out);
 }
 

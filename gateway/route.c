@@ -59,7 +59,14 @@ const ProtobufCMessageDescriptor *route_body(const struct route *route)
 
 const ProtobufCMessageDescriptor *route_reply(const struct route *route)
 {
-    if (route->command == CMD_NONE || route->media != NULL || route->success == 204)
+    if (route->command == CMD_NONE || route->success == 204 ||
+        (route_flags(route) & COMMAND_PAGES) != 0)
         return NULL;
     return command_row(route->command)->reply;
+}
+
+const char *route_media(const struct route *route)
+{
+    return (route_flags(route) & COMMAND_PAGES) != 0 ? "application/x-ndjson text/csv"
+                                                     : route->media;
 }

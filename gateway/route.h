@@ -16,7 +16,7 @@ struct route {
     // What stands in braces is a field of the command's request: an id.
     const char *path;
     enum command_id command; // CMD_NONE: the gateway answers by itself
-    route_fn handle;         // NULL: the command is sent, and its answer is the answer
+    route_fn handle;         // of a route that is no command
     const char *operation;   // unique, for OpenAPI
     const char *summary;     // one line
     unsigned success;        // status
@@ -25,7 +25,7 @@ struct route {
     enum role role;                          // ROLE_NONE: no key is asked for
     const ProtobufCMessageDescriptor *query; // its fields are the query parameters; NULL: none
 
-    const char *media; // of an answer that is no message, separated by blanks; NULL: it is one
+    const char *media; // of its answer, see route_media
 };
 
 #define PATH_IDS_MAX 2
@@ -54,6 +54,10 @@ const ProtobufCMessageDescriptor *route_body(const struct route *route);
 
 // NULL: the answer is no message, or there is none.
 const ProtobufCMessageDescriptor *route_reply(const struct route *route);
+
+// The media types of an answer that is no message, separated by blanks; NULL: it is one, or there
+// is none.
+const char *route_media(const struct route *route);
 
 // Does this field's value stand in the path?
 bool route_has_in_path(const struct route *route, const char *field);

@@ -8,6 +8,9 @@
 // Ends with a row whose method is NULL.
 extern const struct route routes[];
 
+// What answers an exchange on this route.
+route_fn routes_handler(const struct route *route);
+
 enum match {
     MATCH_ROUTE,  // *route and *ids are set
     MATCH_METHOD, // the path exists, but not with this method: *route is one that has it

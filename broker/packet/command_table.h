@@ -12,11 +12,11 @@
 // What else there is to a command.
 enum {
     COMMAND_CHANGES = 1 << 0, // changes packets: its answer's sequence orders it with reads
-    COMMAND_FENCED =
-        1 << 1, // about one packet that is there: takes If-Match and a claim's generation
-    COMMAND_READS = 1 << 2, // answered from Postgres: takes the sequence it must have reached
-    COMMAND_EMPTY = 1 << 3, // may be answered with nothing
-    COMMAND_SLOW = 1 << 4,  // sends over HTTP, or moves many things, before it answers
+    COMMAND_FENCED = 1 << 1,  // about one packet that is there: takes If-Match and a claim
+    COMMAND_READS = 1 << 2,   // answered from Postgres: takes the sequence it must have reached
+    COMMAND_EMPTY = 1 << 3,   // may be answered with nothing
+    COMMAND_SLOW = 1 << 4,    // sends over HTTP, or moves many things, before it answers
+    COMMAND_PAGES = 1 << 5,   // its pages are one stream over HTTP
 };
 
 // clang-format off
@@ -34,6 +34,7 @@ enum {
     X(HEARTBEAT,      claim,   packet, "heartbeat",      heartbeat_claim,  packet,          AGENT,  COMMAND_CHANGES | COMMAND_FENCED) \
     X(RELEASE,        claim,   packet, "release",        release_claim,    packet,          AGENT,  COMMAND_CHANGES | COMMAND_FENCED) \
     X(DECLINE,        claim,   packet, "decline",        decline_packet,   packet,          AGENT,  COMMAND_CHANGES | COMMAND_FENCED) \
+    X(REASSIGN,       claim,   packet, "reassign",       reassign_packet,  packet,          WRITER, COMMAND_CHANGES | COMMAND_FENCED) \
     X(BATCH_CLAIM,    claim,   packet, "batch-claim",    batch_claim,      batch_claimed,   AGENT,  COMMAND_CHANGES) \
     X(RESPOND,        hitl,    packet, "respond",        respond_packet,   packet,          AGENT,  COMMAND_CHANGES | COMMAND_FENCED) \
     X(BATCH_RESPOND,  hitl,    packet, "batch-respond",  batch_respond,    batch_responded, AGENT,  COMMAND_CHANGES) \
@@ -66,8 +67,67 @@ enum {
     X(SYSTEM_HEALTH,  query,   system, "health",         empty,            system_health,   ADMIN,  COMMAND_READS)   \
     X(SYSTEM_TOTALS,  query,   system, "totals",         empty,            totals,          ADMIN,  0)               \
     X(AUDIT_LIST,     query,   audit,  "list",           list_audit,       audit_page,      READER, COMMAND_READS)   \
-    X(AUDIT_EXPORT,   query,   audit,  "export",         export_audit,     audit_rows,      READER, COMMAND_READS)   \
+    X(AUDIT_EXPORT,   query,   audit,  "export",         export_audit,     audit_rows,      READER, COMMAND_READS | COMMAND_PAGES)   \
     X(AUDIT_WAIT,     query,   audit,  "wait",           empty,            empty,           READER, COMMAND_READS)
+
+// Commands that are one decision about one packet and nothing else: no handler is written for them.
+#define DECIDED_COMMANDS(X) \
+    X(UPDATE,   update)     \
+    X(DELETE,   delete)     \
+    X(CLAIM,    claim)      \
+    X(DECLINE,  decline)    \
+    X(REASSIGN, reassign)
+
+#define API_PACKETS "/api/v1/packets"
+#define API_HOOKS "/api/v1/hooks"
+#define API_SCHEMAS "/api/v1/schemas"
+
+// How a command is reached over HTTP. What stands in braces is a field of its request; of two rows that
+// fit a path the first counts.
+//  id              method    path                                                        status operation         summary
+#define COMMAND_ROUTES(X) \
+    X(LIST,           "GET",    API_PACKETS,                                               200, "listPackets",         "List packets, newest first") \
+    X(CREATE,         "POST",   API_PACKETS,                                               201, "createPacket",        "Create a packet") \
+    X(CLAIM_NEXT,     "POST",   API_PACKETS "/claim-next",                                 200, "claimNext",           "Claim the best packet for an agent, waiting for one if asked to") \
+    X(BATCH_CREATE,   "POST",   API_PACKETS "/batch",                                      201, "createPackets",       "Create many packets, each on its own") \
+    X(BATCH_CLAIM,    "POST",   API_PACKETS "/batch/claim",                                200, "claimPackets",        "Claim many packets, each on its own") \
+    X(BATCH_COMPLETE, "POST",   API_PACKETS "/batch/complete",                             200, "completePackets",     "Complete many packets, each on its own") \
+    X(BATCH_RESPOND,  "POST",   API_PACKETS "/batch/respond",                              200, "respondPackets",      "Answer many checkpoints, each on its own") \
+    X(SEARCH,         "GET",    API_PACKETS "/search",                                     200, "searchPackets",       "Full-text search, best match first") \
+    X(AWAITING,       "GET",    API_PACKETS "/awaiting",                                   200, "listAwaiting",        "Packets that wait for a human, nearest deadline first") \
+    X(GET,            "GET",    API_PACKETS "/{packet_id}",                                200, "getPacket",           "Read a packet") \
+    X(UPDATE,         "PATCH",  API_PACKETS "/{packet_id}",                                200, "updatePacket",        "Change a packet") \
+    X(DELETE,         "DELETE", API_PACKETS "/{packet_id}",                                204, "deletePacket",        "Delete a packet: it becomes expired and stays readable") \
+    X(CLAIM,          "POST",   API_PACKETS "/{packet_id}/claim",                          200, "claimPacket",         "Claim a packet; exactly one claimer wins") \
+    X(HEARTBEAT,      "POST",   API_PACKETS "/{packet_id}/heartbeat",                      200, "heartbeatClaim",      "Renew the lease of a claim") \
+    X(RELEASE,        "POST",   API_PACKETS "/{packet_id}/release",                        200, "releaseClaim",        "Release a claim") \
+    X(DECLINE,        "POST",   API_PACKETS "/{packet_id}/decline",                        200, "declinePacket",       "Decline a packet; it is not offered to this agent again") \
+    X(REASSIGN,       "POST",   API_PACKETS "/{packet_id}/reassign",                       200, "reassignPacket",      "Reassign a packet to another agent; a claim ends") \
+    X(RESPOND,        "POST",   API_PACKETS "/{packet_id}/respond",                        200, "respondPacket",       "Answer the checkpoint a packet waits at") \
+    X(HISTORY,        "GET",    API_PACKETS "/{packet_id}/history",                        200, "getPacketHistory",    "What happened to a packet, oldest first") \
+    X(CHAIN,          "POST",   API_PACKETS "/{packet_id}/chain",                          201, "chainPacket",         "Create a follow-up packet that takes over the context") \
+    X(TREE,           "GET",    API_PACKETS "/{packet_id}/chain",                          200, "getPacketChain",      "The whole tree of a packet's ancestors and descendants") \
+    X(CONTEXT,        "GET",    API_PACKETS "/{packet_id}/context",                        200, "getPacketContext",    "What one ancestor holds itself, as the packet took it over") \
+    X(HOOK_CREATE,    "POST",   API_HOOKS,                                                 201, "createHook",          "Register a webhook") \
+    X(HOOK_LIST,      "GET",    API_HOOKS,                                                 200, "listHooks",           "List webhooks, inactive ones included, oldest first") \
+    X(DLQ,            "GET",    API_HOOKS "/dlq",                                          200, "listDeadLetters",     "List dead letters, newest first") \
+    X(HOOK_RETRY_ALL, "POST",   API_HOOKS "/dlq/retry-all",                                200, "retryDeadLetters",    "Send up to 100 dead letters again, now") \
+    X(HOOK_REPLAY,    "POST",   API_HOOKS "/dlq/{delivery_id}/replay",                     200, "replayDelivery",      "Send a dead letter again, now") \
+    X(HOOK_GET,       "GET",    API_HOOKS "/{hook_id}",                                    200, "getHook",             "Read a webhook") \
+    X(HOOK_UPDATE,    "PATCH",  API_HOOKS "/{hook_id}",                                    200, "updateHook",          "Change a webhook's URL, events and filters, or make it active or inactive") \
+    X(HOOK_DELETE,    "DELETE", API_HOOKS "/{hook_id}",                                    204, "deleteHook",          "Deactivate a webhook; it stays listed") \
+    X(HOOK_TEST,      "POST",   API_HOOKS "/{hook_id}/test",                               200, "testHook",            "Send a test event, now") \
+    X(HOOK_ROTATE,    "POST",   API_HOOKS "/{hook_id}/rotate-secret",                      200, "rotateHookSecret",    "Sign with a new secret; the old one signs as well for a day") \
+    X(HOOK_RECOVER,   "POST",   API_HOOKS "/{hook_id}/recover",                            200, "recoverHook",         "Send again what failed since a point in time") \
+    X(DELIVERIES,     "GET",    API_HOOKS "/{hook_id}/deliveries",                         200, "listDeliveries",      "Deliveries of a webhook, newest first") \
+    X(DELIVERY,       "GET",    API_HOOKS "/{hook_id}/deliveries/{delivery_id}",           200, "getDelivery",         "One delivery with its request and the answer to it") \
+    X(SCHEMA_LIST,    "GET",    API_SCHEMAS,                                               200, "listSchemas",         "List JSON Schemas, newest first") \
+    X(SCHEMA_CREATE,  "POST",   API_SCHEMAS,                                               201, "createSchema",        "Register a JSON Schema for the contexts of packets") \
+    X(SCHEMA_GET,     "GET",    API_SCHEMAS "/{schema_id}",                                200, "getSchema",           "Read a JSON Schema") \
+    X(AUDIT_LIST,     "GET",    "/api/v1/audit",                                           200, "listAudit",           "List the audit log, newest first") \
+    X(AUDIT_EXPORT,   "GET",    "/api/v1/audit/export",                                    200, "exportAudit",         "Stream the audit log, or what the filters leave, as NDJSON or CSV, oldest first") \
+    X(STATS,          "GET",    "/api/v1/stats",                                           200, "getStats",            "Tenant statistics") \
+    X(SYSTEM_HEALTH,  "GET",    "/api/v1/system/health",                                   200, "getSystemHealth",     "Rail statistics; of the tenant alone for a key that is not the platform's")
 // clang-format on
 
 enum command_id {

@@ -3,6 +3,7 @@
 #ifndef BROKER_PACKET_DECIDE_H
 #define BROKER_PACKET_DECIDE_H
 
+#include "broker/packet/command_table.h"
 #include "broker/packet/problem.h"
 
 struct decision {
@@ -30,17 +31,19 @@ struct decision {
 // RC_OK: store decision->packet. RC_REFUSED: decision->problem says why; store nothing.
 typedef enum rc (*decide_fn)(struct decision *decision, const ProtobufCMessage *request);
 
+// decide_update, _delete, _claim, _decline and _reassign, whose request is the command's own.
+#define X(id, name)                                                                                \
+    enum rc decide_##name(struct decision *decision, const ProtobufCMessage *request);
+DECIDED_COMMANDS(X)
+#undef X
+
 enum rc decide_create(struct decision *decision, const ProtobufCMessage *create_packet);
-enum rc decide_update(struct decision *decision, const ProtobufCMessage *update_packet);
-enum rc decide_delete(struct decision *decision, const ProtobufCMessage *packet_ref);
-enum rc decide_claim(struct decision *decision, const ProtobufCMessage *claim_packet);
 // The same in the words of a batch. decide_complete: update_packet, of which only
 // subject_digest is looked at.
 enum rc decide_batch_claim(struct decision *decision, const ProtobufCMessage *claim_packet);
 enum rc decide_complete(struct decision *decision, const ProtobufCMessage *update_packet);
 enum rc decide_heartbeat(struct decision *decision, const ProtobufCMessage *heartbeat_claim);
 enum rc decide_release(struct decision *decision, const ProtobufCMessage *release_claim);
-enum rc decide_decline(struct decision *decision, const ProtobufCMessage *decline_packet);
 // decision->ctx: a struct electorate, see electorate.h.
 enum rc decide_respond(struct decision *decision, const ProtobufCMessage *respond_packet);
 // One step of an open checkpoint that nobody has answered; its time has come.
@@ -71,6 +74,12 @@ enum rc decide_hitl_fault(struct decision *decision, const char *fault);
 // Hands an open packet to the next of its fallback agents that has not declined it, or, when there
 // is none, to what its on_unclaimed says. Sets the event; reason goes into its details.
 enum rc decide_move_on(struct decision *decision, const char *reason);
+
+// Addresses the packet to another agent and sets the event; reason goes into its details.
+void decide_readdress(struct decision *d, Hr__TargetAgent *agent, const char *reason);
+
+// The decision of a command that is nothing else. NULL: the command has a handler in its worker.
+decide_fn decide_of(enum command_id id);
 
 // "Packet <id> not found"
 enum rc decide_not_found(struct decision *decision);

@@ -29,27 +29,6 @@ static Hr__TargetAgent *next_fallback(Hr__Packet *packet)
     return metadata->fallback_agents[at];
 }
 
-static enum rc readdress(struct decision *d, Hr__TargetAgent *agent, const char *reason)
-{
-    Hr__Metadata *metadata = d->packet->metadata;
-    struct buf out = {0};
-    struct json_writer *details = details_open(&out);
-
-    details_put(details, "reason", reason);
-    json_key(details, "from");
-    json_message(details, &metadata->target_agent->base);
-    json_key(details, "to");
-    json_message(details, &agent->base);
-    d->details = details_close(details, d->arena);
-    d->event_type = text_of("reassigned");
-    metadata->addressed_to = agent;
-    metadata->target_agent = agent;
-    if (metadata->has_claim_by_seconds)
-        metadata->claim_by =
-            wire_timestamp(d->arena, d->now_us + metadata->claim_by_seconds * US_PER_SECOND);
-    return RC_OK;
-}
-
 static Hr__Hitl *ask_for_help(struct arena *arena)
 {
     Hr__Hitl *hitl = wire_new(arena, &hr__hitl__descriptor);
@@ -92,5 +71,8 @@ enum rc decide_move_on(struct decision *d, const char *reason)
 {
     Hr__TargetAgent *next = next_fallback(d->packet);
 
-    return next != NULL ? readdress(d, next, reason) : give_up(d, reason);
+    if (next == NULL)
+        return give_up(d, reason);
+    decide_readdress(d, next, reason);
+    return RC_OK;
 }

@@ -36,6 +36,7 @@
     X(STALE_CLAIM, 409, "stale_claim")                                                             \
     X(DECLINED, 409, "declined")                                                                   \
     X(HANDOFF_LOOP, 409, "handoff_loop")                                                           \
+    X(FINISHED, 409, "already_finished")                                                           \
     X(ARCHIVED, 409, "archived")                                                                   \
     X(ALREADY_INACTIVE, 409, "already_inactive")                                                   \
     X(SCHEMAS_FULL, 409, "schemas_full")                                                           \

@@ -159,6 +159,8 @@ static const struct {
     {&hr__release_claim__descriptor,      "packet_id",         {.flags = RULE_UUID}                                         },
     {&hr__decline_packet__descriptor,     "packet_id",         {.flags = RULE_UUID}                                         },
     {&hr__decline_packet__descriptor,     "agent_id",          {.flags = RULE_REQUIRED}                                     },
+    {&hr__reassign_packet__descriptor,    "agent_id",          {.flags = RULE_REQUIRED}                                     },
+    {&hr__reassign_packet__descriptor,    "packet_id",         {.flags = RULE_UUID}                                         },
     {&hr__claim_next__descriptor,         "agent_id",          {.flags = RULE_REQUIRED}                                     },
     {&hr__claim_next__descriptor,         "agent_name",        {.flags = RULE_REQUIRED}                                     },
     {&hr__claim_next__descriptor,         "tags",              {.max = TAGS_MAX}                                            },

@@ -36,6 +36,7 @@ MESSAGES = {
     "packet.heartbeat": (command_pb2.HeartbeatClaim, packet_pb2.Packet),
     "packet.release": (command_pb2.ReleaseClaim, packet_pb2.Packet),
     "packet.decline": (command_pb2.DeclinePacket, packet_pb2.Packet),
+    "packet.reassign": (command_pb2.ReassignPacket, packet_pb2.Packet),
     "packet.respond": (command_pb2.RespondPacket, packet_pb2.Packet),
     "hook.create": (webhook_pb2.CreateHook, webhook_pb2.HookView),
     "hook.get": (webhook_pb2.HookRef, webhook_pb2.HookView),

@@ -24,9 +24,9 @@ static const struct cfg_key keys[] = {
 
 static const double depth_bounds[] = {0, 1, 2, 5, 10, 20, 50};
 
-static const struct command_spec commands[] = {
-    {"packet", "chain",   &hr__chain_packet__descriptor, chain_on_chain  },
-    {"packet", "context", &hr__get_context__descriptor,  chain_on_context},
+static const struct command_handler handlers[] = {
+    {CMD_CHAIN,   chain_on_chain  },
+    {CMD_CONTEXT, chain_on_context},
 };
 
 static bool is_ready(void *ctx, const char **reason)
@@ -63,8 +63,8 @@ static enum rc on_open(void *ctx, struct run *run)
     app->config = (struct service_config){
         .name = "chain",
         .help = "makes follow-up packets",
-        .commands = commands,
-        .command_count = sizeof commands / sizeof commands[0],
+        .handlers = handlers,
+        .handler_count = sizeof handlers / sizeof handlers[0],
         .ready = service_is_ready,
         .ctx = &app->chain,
     };

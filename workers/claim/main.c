@@ -43,12 +43,6 @@ static void change(struct app *app, struct command *command, const char *verb, T
     command_change(command, run_store(app->run), verb, packet_id, false, decide);
 }
 
-static void on_claim(void *ctx, struct command *command)
-{
-    change(ctx, command, "packet.claim", ((Hr__ClaimPacket *)command->request)->packet_id,
-           decide_claim);
-}
-
 // Anybody could otherwise give back or keep what somebody else holds.
 static bool names_holder(struct command *command, bool has_agent)
 {
@@ -81,12 +75,6 @@ static void on_release(void *ctx, struct command *command)
 
     if (names_holder(command, request->has_agent_id))
         change(ctx, command, "packet.release", request->packet_id, decide_release);
-}
-
-static void on_decline(void *ctx, struct command *command)
-{
-    change(ctx, command, "packet.decline", ((Hr__DeclinePacket *)command->request)->packet_id,
-           decide_decline);
 }
 
 static int64_t aging_us(const struct app *app, const char *tenant)
@@ -153,13 +141,11 @@ static void on_batch_claim(void *ctx, struct command *command)
     batch_run(command, run_store(app->run), batch);
 }
 
-static const struct command_spec commands[] = {
-    {"packet", "claim",       &hr__claim_packet__descriptor,    on_claim      },
-    {"packet", "claim-next",  &hr__claim_next__descriptor,      on_claim_next },
-    {"packet", "heartbeat",   &hr__heartbeat_claim__descriptor, on_heartbeat  },
-    {"packet", "release",     &hr__release_claim__descriptor,   on_release    },
-    {"packet", "decline",     &hr__decline_packet__descriptor,  on_decline    },
-    {"packet", "batch-claim", &hr__batch_claim__descriptor,     on_batch_claim},
+static const struct command_handler handlers[] = {
+    {CMD_CLAIM_NEXT,  on_claim_next },
+    {CMD_HEARTBEAT,   on_heartbeat  },
+    {CMD_RELEASE,     on_release    },
+    {CMD_BATCH_CLAIM, on_batch_claim},
 };
 
 static void on_withdraw(void *ctx, struct msg *msg)
@@ -217,8 +203,9 @@ static enum rc on_open(void *ctx, struct run *run)
     app->config = (struct service_config){
         .name = "claim",
         .help = "lets agents take packets, keep them, and give them back",
-        .commands = commands,
-        .command_count = sizeof commands / sizeof commands[0],
+        .handlers = handlers,
+        .store = run_store(run),
+        .handler_count = sizeof handlers / sizeof handlers[0],
         .ready = is_ready,
         .ctx = app,
     };

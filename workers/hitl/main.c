@@ -72,9 +72,9 @@ static void on_batch_respond(void *ctx, struct command *command)
     batch_run(command, run_store(app->run), batch);
 }
 
-static const struct command_spec commands[] = {
-    {"packet", "respond",       &hr__respond_packet__descriptor, on_respond      },
-    {"packet", "batch-respond", &hr__batch_respond__descriptor,  on_batch_respond},
+static const struct command_handler handlers[] = {
+    {CMD_RESPOND,       on_respond      },
+    {CMD_BATCH_RESPOND, on_batch_respond},
 };
 
 static void on_packet(void *ctx, const char *tenant, const char *packet_id,
@@ -106,8 +106,8 @@ static enum rc on_open(void *ctx, struct run *run)
     app->config = (struct service_config){
         .name = "hitl",
         .help = "takes humans' answers, and acts when there is none in time",
-        .commands = commands,
-        .command_count = sizeof commands / sizeof commands[0],
+        .handlers = handlers,
+        .handler_count = sizeof handlers / sizeof handlers[0],
         .ready = is_ready,
         .ctx = app,
     };

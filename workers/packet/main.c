@@ -55,18 +55,6 @@ static void on_get(void *app, struct command *command)
     command_load(command, store_of(app), ((Hr__PacketRef *)command->request)->packet_id);
 }
 
-static void on_update(void *app, struct command *command)
-{
-    command_change(command, store_of(app), "packet.update",
-                   ((Hr__UpdatePacket *)command->request)->packet_id, false, decide_update);
-}
-
-static void on_delete(void *app, struct command *command)
-{
-    command_change(command, store_of(app), "packet.delete",
-                   ((Hr__PacketRef *)command->request)->packet_id, false, decide_delete);
-}
-
 static void on_batch_create(void *ctx, struct command *command)
 {
     struct app *app = ctx;
@@ -88,14 +76,12 @@ static void on_follow(void *app, struct command *command)
     follow_start(command, store_of(app));
 }
 
-static const struct command_spec commands[] = {
-    {"packet", "create",         &hr__create_packet__descriptor,  on_create        },
-    {"packet", "get",            &hr__packet_ref__descriptor,     on_get           },
-    {"packet", "update",         &hr__update_packet__descriptor,  on_update        },
-    {"packet", "delete",         &hr__packet_ref__descriptor,     on_delete        },
-    {"packet", "batch-create",   &hr__batch_create__descriptor,   on_batch_create  },
-    {"packet", "batch-complete", &hr__batch_complete__descriptor, on_batch_complete},
-    {"packet", "follow",         &hr__follow_packets__descriptor, on_follow        },
+static const struct command_handler handlers[] = {
+    {CMD_CREATE,         on_create        },
+    {CMD_GET,            on_get           },
+    {CMD_BATCH_CREATE,   on_batch_create  },
+    {CMD_BATCH_COMPLETE, on_batch_complete},
+    {CMD_FOLLOW,         on_follow        },
 };
 
 static bool is_ready(void *ctx, const char **reason)
@@ -121,8 +107,9 @@ static enum rc on_open(void *ctx, struct run *run)
     app->config = (struct service_config){
         .name = "packet",
         .help = "creates, reads, changes and deletes packets",
-        .commands = commands,
-        .command_count = sizeof commands / sizeof commands[0],
+        .handlers = handlers,
+        .store = run_store(run),
+        .handler_count = sizeof handlers / sizeof handlers[0],
         .ready = is_ready,
         .ctx = app,
     };

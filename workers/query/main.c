@@ -453,22 +453,22 @@ static void on_health(void *ctx, struct command *command)
     enter_when_passed(ctx, command, enter_health);
 }
 
-static const struct command_spec commands[] = {
-    {"packet", "list",       &hr__list_packets__descriptor,    on_list      },
-    {"packet", "history",    &hr__get_history__descriptor,     on_history   },
-    {"packet", "version",    &hr__get_version__descriptor,     on_version   },
-    {"packet", "tree",       &hr__get_tree__descriptor,        on_tree      },
-    {"packet", "search",     &hr__search_packets__descriptor,  on_search    },
-    {"packet", "awaiting",   &hr__list_awaiting__descriptor,   on_awaiting  },
-    {"stats",  "get",        &hr__empty__descriptor,           on_stats     },
-    {"system", "health",     &hr__empty__descriptor,           on_health    },
-    {"system", "totals",     &hr__empty__descriptor,           on_totals    },
-    {"hook",   "deliveries", &hr__list_deliveries__descriptor, on_deliveries},
-    {"hook",   "delivery",   &hr__get_delivery__descriptor,    on_delivery  },
-    {"hook",   "dlq",        &hr__list_dlq__descriptor,        on_dlq       },
-    {"audit",  "list",       &hr__list_audit__descriptor,      on_audit     },
-    {"audit",  "export",     &hr__export_audit__descriptor,    on_export    },
-    {"audit",  "wait",       &hr__empty__descriptor,           on_wait      },
+static const struct command_handler handlers[] = {
+    {CMD_LIST,          on_list      },
+    {CMD_HISTORY,       on_history   },
+    {CMD_VERSION,       on_version   },
+    {CMD_TREE,          on_tree      },
+    {CMD_SEARCH,        on_search    },
+    {CMD_AWAITING,      on_awaiting  },
+    {CMD_STATS,         on_stats     },
+    {CMD_SYSTEM_HEALTH, on_health    },
+    {CMD_SYSTEM_TOTALS, on_totals    },
+    {CMD_DELIVERIES,    on_deliveries},
+    {CMD_DELIVERY,      on_delivery  },
+    {CMD_DLQ,           on_dlq       },
+    {CMD_AUDIT_LIST,    on_audit     },
+    {CMD_AUDIT_EXPORT,  on_export    },
+    {CMD_AUDIT_WAIT,    on_wait      },
 };
 
 static void on_pg_state(void *ctx, bool up)
@@ -526,8 +526,8 @@ static enum rc on_open(void *ctx, struct run *run)
     app->config = (struct service_config){
         .name = "query",
         .help = "lists, histories and the audit log",
-        .commands = commands,
-        .command_count = sizeof commands / sizeof commands[0],
+        .handlers = handlers,
+        .handler_count = sizeof handlers / sizeof handlers[0],
         .ready = is_ready,
         .ctx = app,
     };

@@ -156,11 +156,11 @@ static void on_check(void *ctx, struct command *command)
 
 // --- the program ---------------------------------------------------------------------------------
 
-static const struct command_spec commands[] = {
-    {"schema", "create", &hr__create_schema__descriptor, on_create},
-    {"schema", "get",    &hr__get_schema__descriptor,    on_get   },
-    {"schema", "list",   &hr__list_schemas__descriptor,  on_list  },
-    {"schema", "check",  &hr__check_context__descriptor, on_check },
+static const struct command_handler handlers[] = {
+    {CMD_SCHEMA_CREATE, on_create},
+    {CMD_SCHEMA_GET,    on_get   },
+    {CMD_SCHEMA_LIST,   on_list  },
+    {CMD_SCHEMA_CHECK,  on_check },
 };
 
 static bool is_ready(void *ctx, const char **reason)
@@ -180,8 +180,8 @@ static enum rc on_open(void *ctx, struct run *run)
     app->config = (struct service_config){
         .name = "schema",
         .help = "keeps JSON Schemas, and tells whether a context fits one",
-        .commands = commands,
-        .command_count = sizeof commands / sizeof commands[0],
+        .handlers = handlers,
+        .handler_count = sizeof handlers / sizeof handlers[0],
         .ready = is_ready,
         .ctx = app,
     };

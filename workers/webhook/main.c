@@ -75,17 +75,17 @@ static const struct cfg_key keys[] = {
     CFG_END,
 };
 
-static const struct command_spec commands[] = {
-    {"hook", "create",    &hr__create_hook__descriptor,     hooks_on_create    },
-    {"hook", "list",      &hr__empty__descriptor,           hooks_on_list      },
-    {"hook", "get",       &hr__hook_ref__descriptor,        hooks_on_get       },
-    {"hook", "update",    &hr__update_hook__descriptor,     hooks_on_update    },
-    {"hook", "delete",    &hr__hook_ref__descriptor,        hooks_on_delete    },
-    {"hook", "rotate",    &hr__rotate_hook__descriptor,     hooks_on_rotate    },
-    {"hook", "test",      &hr__hook_ref__descriptor,        replay_on_test     },
-    {"hook", "replay",    &hr__replay_delivery__descriptor, replay_on_replay   },
-    {"hook", "retry-all", &hr__empty__descriptor,           replay_on_retry_all},
-    {"hook", "recover",   &hr__recover_hook__descriptor,    orders_on_recover  },
+static const struct command_handler handlers[] = {
+    {CMD_HOOK_CREATE,    hooks_on_create    },
+    {CMD_HOOK_LIST,      hooks_on_list      },
+    {CMD_HOOK_GET,       hooks_on_get       },
+    {CMD_HOOK_UPDATE,    hooks_on_update    },
+    {CMD_HOOK_DELETE,    hooks_on_delete    },
+    {CMD_HOOK_ROTATE,    hooks_on_rotate    },
+    {CMD_HOOK_TEST,      replay_on_test     },
+    {CMD_HOOK_REPLAY,    replay_on_replay   },
+    {CMD_HOOK_RETRY_ALL, replay_on_retry_all},
+    {CMD_HOOK_RECOVER,   orders_on_recover  },
 };
 
 static bool app_is_ready(const struct app *app, const char **reason)
@@ -203,8 +203,8 @@ static enum rc on_open(void *ctx, struct run *run)
     app->config = (struct service_config){
         .name = "webhook",
         .help = "tells others of changes over HTTP",
-        .commands = commands,
-        .command_count = sizeof commands / sizeof commands[0],
+        .handlers = handlers,
+        .handler_count = sizeof handlers / sizeof handlers[0],
         .ready = service_is_ready,
         .ctx = &app->hooks,
     };
