@@ -1,5 +1,5 @@
 // Prints the command table as docs/nats.md has it. A test holds the page against it.
-#include "broker/packet/command_table.h"
+#include "broker/message/command_table.h"
 
 #include <stdio.h>
 #include <string.h>

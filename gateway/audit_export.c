@@ -5,7 +5,7 @@
 
 #include "broker/base/buf.h"
 #include "broker/base/log.h"
-#include "broker/packet/json_write.h"
+#include "broker/message/json_write.h"
 #include "gateway/backend.h"
 #include "gateway/csv.h"
 #include "gateway/http.h"

@@ -2,7 +2,7 @@
 #include "gateway/backend.h"
 
 #include "broker/base/log.h"
-#include "broker/subjects.h"
+#include "broker/nats/subjects.h"
 #include "gateway/http.h"
 #include "gateway/seqs.h"
 #include "gateway/tags.h"

@@ -44,15 +44,6 @@ ProtobufCMessage *command_request(struct exchange *exchange)
     return message;
 }
 
-// Only packets have a sequence that a later read would have to wait for.
-static void on_reply(struct exchange *exchange, ProtobufCMessage *reply, uint64_t sequence)
-{
-    bool is_ordered = (route_flags(exchange->route) & COMMAND_READS) != 0 ||
-                      route_reply(exchange->route) == &hr__packet__descriptor;
-
-    http_reply(exchange, reply, is_ordered ? sequence : 0);
-}
-
 void command_route(struct exchange *exchange)
 {
     unsigned flags = route_flags(exchange->route);
@@ -65,5 +56,5 @@ void command_route(struct exchange *exchange)
     if ((flags & COMMAND_CHANGES) != 0)
         backend_change(exchange, request);
     else
-        backend_send(exchange, request, on_reply);
+        backend_send(exchange, request, http_reply);
 }

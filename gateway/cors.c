@@ -1,7 +1,7 @@
 // Answers to browsers whose pages come from another origin.
 #include "gateway/cors.h"
 
-#include "gateway/http.h"
+#include "broker/web/web.h"
 
 #include <string.h>
 
@@ -53,21 +53,18 @@ size_t cors_headers(const struct exchange *exchange, struct header *headers)
     return count;
 }
 
-bool cors_preflight(struct exchange *exchange)
+size_t cors_preflight(const struct exchange *exchange, struct header *headers)
 {
-    struct web_request *request = exchange->request;
+    const struct web_request *request = exchange->request;
     const char *wanted = web_header(request, "Access-Control-Request-Headers");
-    struct header headers[3] = {
-        {"Access-Control-Allow-Methods", METHODS        },
-        {"Access-Control-Max-Age",       MAX_AGE_SECONDS},
-    };
-    size_t count = 2;
+    size_t count = 0;
 
     if (strcmp(web_method(request), "OPTIONS") != 0 || origin_of(exchange) == NULL ||
         web_header(request, "Access-Control-Request-Method") == NULL)
-        return false;
+        return 0;
+    headers[count++] = (struct header){"Access-Control-Allow-Methods", METHODS};
+    headers[count++] = (struct header){"Access-Control-Max-Age", MAX_AGE_SECONDS};
     if (wanted != NULL && *wanted != '\0')
         headers[count++] = (struct header){"Access-Control-Allow-Headers", wanted};
-    http_respond(exchange, 200, "text/plain", headers, count, "OK", 2);
-    return true;
+    return count;
 }

@@ -2,6 +2,7 @@
 #ifndef GATEWAY_CORS_H
 #define GATEWAY_CORS_H
 
+#include "broker/base/header.h"
 #include "gateway/gateway.h"
 
 #define CORS_HEADERS_MAX 4
@@ -10,7 +11,7 @@
 // unless its origin is allowed.
 size_t cors_headers(const struct exchange *exchange, struct header *headers);
 
-// Answers a browser that asks before it sends (a preflight). False: this is none.
-bool cors_preflight(struct exchange *exchange);
+// The same of an answer to a browser that asks before it sends (a preflight). 0: this is none.
+size_t cors_preflight(const struct exchange *exchange, struct header *headers);
 
 #endif

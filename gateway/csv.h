@@ -3,7 +3,7 @@
 #define GATEWAY_CSV_H
 
 #include "broker/base/buf.h"
-#include "broker/packet/wire.h"
+#include "broker/message/wire.h"
 
 // The names of the fields.
 void csv_heading(struct buf *out, const ProtobufCMessageDescriptor *descriptor);

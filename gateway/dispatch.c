@@ -4,7 +4,7 @@
 
 #include "broker/base/id.h"
 #include "broker/base/timestamp.h"
-#include "broker/packet/issues.h"
+#include "broker/message/issues.h"
 #include "gateway/auth.h"
 #include "gateway/cors.h"
 #include "gateway/http.h"
@@ -151,6 +151,16 @@ static bool find_route(struct exchange *exchange)
     return false;
 }
 
+static bool answer_preflight(struct exchange *exchange)
+{
+    struct header headers[CORS_HEADERS_MAX];
+    size_t count = cors_preflight(exchange, headers);
+
+    if (count > 0)
+        http_respond(exchange, 200, "text/plain", headers, count, "OK", 2);
+    return count > 0;
+}
+
 void dispatch_on_head(void *ctx, struct web_request *request)
 {
     struct exchange *exchange = exchange_create(ctx, request);
@@ -158,7 +168,7 @@ void dispatch_on_head(void *ctx, struct web_request *request)
     enum rc rc = RC_OK;
 
     web_set_user(request, exchange);
-    if (cors_preflight(exchange) || !find_route(exchange))
+    if (answer_preflight(exchange) || !find_route(exchange))
         return;
     if (route_role(exchange->route) != ROLE_NONE)
         rc = auth_check(exchange, route_role(exchange->route), &problem);

@@ -6,8 +6,8 @@
 #ifndef GATEWAY_GATEWAY_H
 #define GATEWAY_GATEWAY_H
 
-#include "broker/packet/problem.h"
-#include "broker/run.h"
+#include "broker/message/problem.h"
+#include "broker/run/run.h"
 #include "gateway/route.h"
 
 struct keys;
@@ -42,7 +42,7 @@ struct gateway {
     struct sockets *sockets; // and over WebSocket
     struct traffic *traffic; // how much each tenant asks
     struct totals *totals;   // for the metrics
-    Text openapi;            // made at the first request for it, in openapi_arena
+    Text openapi;            // the API document, in openapi_arena
     struct arena *openapi_arena;
 };
 

@@ -8,8 +8,8 @@
 #include "broker/base/digest.h"
 #include "broker/base/id.h"
 #include "broker/base/log.h"
-#include "broker/consume.h"
-#include "broker/subjects.h"
+#include "broker/nats/consume.h"
+#include "broker/nats/subjects.h"
 
 #include <stdio.h>
 #include <stdlib.h>

@@ -2,8 +2,8 @@
 #ifndef GATEWAY_KEYS_H
 #define GATEWAY_KEYS_H
 
-#include "broker/packet/wire.h"
-#include "broker/run.h"
+#include "broker/message/wire.h"
+#include "broker/run/run.h"
 
 struct keys;
 

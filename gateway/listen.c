@@ -2,7 +2,7 @@
 
 #include "broker/base/id.h"
 #include "broker/base/timestamp.h"
-#include "broker/packet/issues.h"
+#include "broker/message/issues.h"
 #include "gateway/http.h"
 #include "gateway/live/place.h"
 

@@ -5,12 +5,14 @@
 
 #include "broker/base/id.h"
 #include "broker/base/log.h"
-#include "broker/subjects.h"
+#include "broker/nats/subjects.h"
+#include "broker/run/run.h"
 #include "gateway/dispatch.h"
 #include "gateway/gateway.h"
 #include "gateway/http.h"
 #include "gateway/keys.h"
 #include "gateway/live/live.h"
+#include "gateway/openapi.h"
 #include "gateway/seqs.h"
 #include "gateway/sockets.h"
 #include "gateway/totals.h"
@@ -76,6 +78,7 @@ static enum rc on_open(void *ctx, struct run *run)
     }
     http_init();
     gateway->openapi_arena = arena_create(OPENAPI_ARENA_BYTES);
+    gateway->openapi = openapi_document(gateway->openapi_arena);
     gateway->seqs = seqs_create();
     gateway->traffic = traffic_create();
     gateway->totals = totals_create(run);

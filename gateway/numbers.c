@@ -1,7 +1,7 @@
 // Statistics: the query worker's numbers, and what only the gateway knows.
 #include "gateway/numbers.h"
 
-#include "broker/subjects.h"
+#include "broker/nats/subjects.h"
 #include "gateway/backend.h"
 #include "gateway/command_route.h"
 #include "gateway/http.h"

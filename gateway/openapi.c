@@ -5,9 +5,8 @@
 // code does not do.
 #include "gateway/openapi.h"
 
-#include "broker/packet/json_write.h"
-#include "broker/packet/rules.h"
-#include "gateway/http.h"
+#include "broker/message/json_write.h"
+#include "broker/message/rules.h"
 #include "gateway/routes.h"
 
 #include <assert.h>
@@ -465,14 +464,4 @@ Text openapi_document(struct arena *arena)
     json_object_close(doc.out);
     text = json_writer_finish(doc.out, arena);
     return text;
-}
-
-void openapi_get(struct exchange *exchange)
-{
-    struct gateway *gateway = exchange->gateway;
-
-    if (gateway->openapi.len == 0)
-        gateway->openapi = openapi_document(gateway->openapi_arena);
-    http_respond(exchange, 200, "application/json", NULL, 0, gateway->openapi.data,
-                 gateway->openapi.len);
 }

@@ -4,8 +4,6 @@
 
 #include "gateway/gateway.h"
 
-void openapi_get(struct exchange *exchange);
-
 // The document, in the arena.
 Text openapi_document(struct arena *arena);
 

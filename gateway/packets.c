@@ -1,8 +1,8 @@
 // The packet routes that do more than send their command.
 #include "gateway/packets.h"
 
-#include "broker/subjects.h"
-#include "broker/whole.h"
+#include "broker/nats/subjects.h"
+#include "broker/rail/packet_view.h"
 #include "gateway/backend.h"
 #include "gateway/command_route.h"
 #include "gateway/http.h"

@@ -2,7 +2,7 @@
 #ifndef GATEWAY_PARAMETERS_H
 #define GATEWAY_PARAMETERS_H
 
-#include "broker/packet/issues.h"
+#include "broker/message/issues.h"
 #include "gateway/gateway.h"
 
 // Appends to issues what looks like a parameter of the exchange's route and is none: "status[]",

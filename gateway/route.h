@@ -2,7 +2,7 @@
 #ifndef GATEWAY_ROUTE_H
 #define GATEWAY_ROUTE_H
 
-#include "broker/packet/command_table.h"
+#include "broker/message/command_table.h"
 
 #include <stdbool.h>
 

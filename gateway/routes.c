@@ -4,7 +4,6 @@
 #include "gateway/audit_export.h"
 #include "gateway/command_route.h"
 #include "gateway/numbers.h"
-#include "gateway/openapi.h"
 #include "gateway/packets.h"
 #include "gateway/reference.h"
 #include "gateway/sse.h"
@@ -44,7 +43,7 @@ const struct route routes[] = {
      .success = 200, .media = "application/json"},
     {.method = "GET", .path = "/metrics", .handle = system_metrics, .operation = "metrics", .summary = "Prometheus metrics",
      .success = 200, .media = "text/plain"},
-    {.method = "GET", .path = "/openapi.json", .handle = openapi_get, .operation = "openapi", .summary = "This document",
+    {.method = "GET", .path = "/openapi.json", .handle = system_openapi, .operation = "openapi", .summary = "This document",
      .success = 200, .media = "application/json"},
     {.method = "GET", .path = "/docs", .handle = reference_get, .operation = "docs", .summary = "This document as a page",
      .success = 200, .media = "text/html"},

@@ -1,7 +1,7 @@
 #include "gateway/sockets.h"
 
-#include "broker/bucket.h"
-#include "broker/subjects.h"
+#include "broker/nats/subjects.h"
+#include "broker/rail/bucket.h"
 
 #include <stdlib.h>
 #include <uthash.h>

@@ -2,7 +2,7 @@
 #ifndef GATEWAY_SOCKETS_H
 #define GATEWAY_SOCKETS_H
 
-#include "broker/run.h"
+#include "broker/run/run.h"
 
 struct sockets;
 

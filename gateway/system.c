@@ -4,9 +4,9 @@
 // worker's answer says whether Postgres is there.
 #include "gateway/system.h"
 
-#include "broker/metrics.h"
-#include "broker/packet/json_write.h"
-#include "broker/subjects.h"
+#include "broker/base/metrics.h"
+#include "broker/message/json_write.h"
+#include "broker/nats/subjects.h"
 #include "gateway/auth.h"
 #include "gateway/http.h"
 #include "gateway/keys.h"
@@ -35,6 +35,14 @@ void system_health(struct exchange *exchange)
     static const char body[] = "{\"status\":\"ok\",\"service\":\"handoffrail\"}";
 
     http_respond(exchange, 200, "application/json", NULL, 0, body, sizeof body - 1);
+}
+
+void system_openapi(struct exchange *exchange)
+{
+    const struct gateway *gateway = exchange->gateway;
+
+    http_respond(exchange, 200, "application/json", NULL, 0, gateway->openapi.data,
+                 gateway->openapi.len);
 }
 
 static void write_metrics(void *ctx)

@@ -8,4 +8,7 @@ void system_health(struct exchange *exchange);
 void system_ready(struct exchange *exchange);
 void system_metrics(struct exchange *exchange);
 
+// The API document.
+void system_openapi(struct exchange *exchange);
+
 #endif

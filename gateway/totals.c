@@ -1,10 +1,10 @@
 #include "gateway/totals.h"
 
 #include "broker/base/timestamp.h"
-#include "broker/packet/command_table.h"
+#include "broker/message/command_table.h"
+#include "broker/message/wire.h"
+#include "broker/nats/subjects.h"
 #include "broker/packet/lifecycle.h"
-#include "broker/packet/wire.h"
-#include "broker/subjects.h"
 
 #include <inttypes.h>
 #include <stddef.h>

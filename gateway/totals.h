@@ -6,7 +6,7 @@
 #define GATEWAY_TOTALS_H
 
 #include "broker/base/buf.h"
-#include "broker/run.h"
+#include "broker/run/run.h"
 
 struct totals;
 

@@ -1,7 +1,7 @@
 #include "gateway/traffic.h"
 
 #include "broker/base/id.h"
-#include "broker/packet/json_write.h"
+#include "broker/message/json_write.h"
 
 #include <stdio.h>
 #include <stdlib.h>

@@ -3,7 +3,7 @@
 #define GATEWAY_TRAFFIC_H
 
 #include "broker/base/arena.h"
-#include "broker/packet/text.h"
+#include "broker/message/text.h"
 
 #include <stdint.h>
 

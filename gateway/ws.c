@@ -2,9 +2,9 @@
 #include "gateway/ws.h"
 
 #include "broker/base/log.h"
-#include "broker/packet/check.h"
-#include "broker/packet/json_read.h"
-#include "broker/packet/json_write.h"
+#include "broker/message/check.h"
+#include "broker/message/json_read.h"
+#include "broker/message/json_write.h"
 #include "broker/web/websocket.h"
 #include "gateway/auth.h"
 #include "gateway/http.h"

@@ -9,7 +9,7 @@ Usage: tests/run.sh [PART...]
 
 Without a PART: all of them, in this order. Missing packages are installed first (as root).
   format    every C and C++ file is as clang-format has it
-  headers   every header of ours compiles alone
+  headers   every header of ours compiles alone; includes go one way
   tidy      clang-tidy over every C file, on a build with the thread sanitizer
   dev       build with gcc; unit and integration tests
   asan      the same with address and undefined-behaviour sanitizers
@@ -141,6 +141,7 @@ part_headers() {
     must 'building the generated headers' headers-build.log \
         bash -c 'cmake --preset dev && cmake --build --preset dev --target proto' &&
         check 'a header does not compile alone' headers.log compile_headers
+    check 'includes' includes.log tests/includes.py
 }
 
 part_dev() {

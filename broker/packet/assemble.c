@@ -2,9 +2,9 @@
 // of the ids that were seen is all it takes to know what a newer packet has.
 #include "broker/packet/assemble.h"
 
+#include "broker/message/members.h"
+#include "broker/message/text_set.h"
 #include "broker/packet/carry.h"
-#include "broker/packet/members.h"
-#include "broker/packet/text_set.h"
 
 // Ids are told apart within one kind of item.
 typedef Text (*id_fn)(const void *item);

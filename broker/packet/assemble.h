@@ -9,7 +9,7 @@
 #ifndef BROKER_PACKET_ASSEMBLE_H
 #define BROKER_PACKET_ASSEMBLE_H
 
-#include "broker/packet/wire.h"
+#include "broker/message/wire.h"
 
 // An ancestor, and the parts of it that are taken over: see carry.h.
 struct layer {

@@ -2,7 +2,7 @@
 #ifndef BROKER_PACKET_CARRY_H
 #define BROKER_PACKET_CARRY_H
 
-#include "broker/packet/wire.h"
+#include "broker/message/wire.h"
 
 enum {
     CARRY_CONVERSATION = 1 << 0,

@@ -6,11 +6,11 @@
 // grow with its chain.
 #include "broker/packet/chain.h"
 
+#include "broker/message/issues.h"
 #include "broker/packet/carry.h"
 #include "broker/packet/details.h"
 #include "broker/packet/hitl.h"
-#include "broker/packet/issues.h"
-#include "broker/packet/own_part.h"
+#include "broker/packet/own_content.h"
 
 static enum rc check_carry(struct decision *d, const Hr__ChainPacket *request)
 {

@@ -1,7 +1,7 @@
 // Taking a packet. That exactly one claimer wins is not decided here but by the conditional append;
 // this says who may try.
+#include "broker/message/json_write.h"
 #include "broker/packet/decide.h"
-#include "broker/packet/json_write.h"
 #include "broker/packet/lifecycle.h"
 
 static enum rc already_claimed(struct decision *d)

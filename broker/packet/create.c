@@ -1,7 +1,7 @@
 // A new packet.
+#include "broker/message/issues.h"
 #include "broker/packet/decide.h"
 #include "broker/packet/hitl.h"
-#include "broker/packet/issues.h"
 #include "broker/packet/lifecycle.h"
 #include "broker/packet/loop.h"
 

@@ -1,10 +1,10 @@
 // The commands that change a packet, as pure functions: from what is stored and what is asked to
-// what will be stored, or to a refusal. No clock, no network; broker/change.c does the rest.
+// what will be stored, or to a refusal. No clock, no network; broker/rail/change.c does the rest.
 #ifndef BROKER_PACKET_DECIDE_H
 #define BROKER_PACKET_DECIDE_H
 
-#include "broker/packet/command_table.h"
-#include "broker/packet/problem.h"
+#include "broker/message/command_table.h"
+#include "broker/message/problem.h"
 
 struct decision {
     // Given.

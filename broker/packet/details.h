@@ -3,7 +3,7 @@
 #define BROKER_PACKET_DETAILS_H
 
 #include "broker/base/buf.h"
-#include "broker/packet/json_write.h"
+#include "broker/message/json_write.h"
 
 // out: zeroed; it must outlive the writer.
 static inline struct json_writer *details_open(struct buf *out)

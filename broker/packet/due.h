@@ -2,7 +2,7 @@
 #ifndef BROKER_PACKET_DUE_H
 #define BROKER_PACKET_DUE_H
 
-#include "broker/packet/wire.h"
+#include "broker/message/wire.h"
 
 enum {
     DUE_LEASE = 1 << 0,    // the holder's lease ends

@@ -2,7 +2,7 @@
 #ifndef BROKER_PACKET_ELECTORATE_H
 #define BROKER_PACKET_ELECTORATE_H
 
-#include "broker/packet/text.h"
+#include "broker/message/text.h"
 
 struct electorate {
     const void *ctx;

@@ -3,7 +3,7 @@
 #ifndef BROKER_PACKET_HITL_H
 #define BROKER_PACKET_HITL_H
 
-#include "broker/packet/wire.h"
+#include "broker/message/wire.h"
 
 #define GROUP_PREFIX "group:"
 

@@ -2,7 +2,7 @@
 #ifndef BROKER_PACKET_LIFECYCLE_H
 #define BROKER_PACKET_LIFECYCLE_H
 
-#include "broker/packet/wire.h"
+#include "broker/message/wire.h"
 
 enum move {
     MOVE_CREATE,   // a new packet that anyone may claim

@@ -3,7 +3,7 @@
 #ifndef BROKER_PACKET_LOOP_H
 #define BROKER_PACKET_LOOP_H
 
-#include "broker/packet/wire.h"
+#include "broker/message/wire.h"
 
 #define LOOP_PATH_MAX 16 // agents that a packet remembers
 

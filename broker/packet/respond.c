@@ -1,10 +1,10 @@
 // A human's answer. One vote decides where nothing else is asked for; otherwise votes are counted
 // until enough people, each with a credential of their own, have said the same.
+#include "broker/message/issues.h"
 #include "broker/packet/decide.h"
 #include "broker/packet/details.h"
 #include "broker/packet/electorate.h"
 #include "broker/packet/hitl.h"
-#include "broker/packet/issues.h"
 #include "broker/packet/lifecycle.h"
 #include "broker/packet/loop.h"
 

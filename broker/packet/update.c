@@ -1,13 +1,13 @@
 // Changing a packet, and deleting it.
+#include "broker/message/issues.h"
+#include "broker/message/json_write.h"
+#include "broker/message/rules.h"
+#include "broker/message/text_set.h"
 #include "broker/packet/carry.h"
 #include "broker/packet/decide.h"
 #include "broker/packet/hitl.h"
-#include "broker/packet/issues.h"
-#include "broker/packet/json_write.h"
 #include "broker/packet/lifecycle.h"
 #include "broker/packet/loop.h"
-#include "broker/packet/rules.h"
-#include "broker/packet/text_set.h"
 
 enum rc decide_not_found(struct decision *d)
 {

@@ -18,7 +18,6 @@
 #include "broker/web/peers.h"
 #include "broker/web/target.h"
 #include "broker/web/web.h"
-#include "broker/web/websocket.h"
 
 #define INPUT_BYTES (64 * 1024)
 
@@ -34,6 +33,8 @@ enum phase {
     PHASE_SOCKET, // it has become a WebSocket
     PHASE_CLOSED,
 };
+
+struct websocket;
 
 struct connection {
     struct web *web;

@@ -13,9 +13,11 @@
 #define BROKER_WEB_WEB_H
 
 #include "broker/base/arena.h"
+#include "broker/base/header.h"
 #include "broker/base/rc.h"
-#include "broker/conn.h"
 
+#include <stdbool.h>
+#include <stdint.h>
 #include <uv.h>
 
 struct web;

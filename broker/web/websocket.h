@@ -1,6 +1,6 @@
 // WebSocket on the HTTP server: the handshake, frames (wslay), and a bounded queue out.
-#ifndef BROKER_WEBSOCKET_H
-#define BROKER_WEBSOCKET_H
+#ifndef BROKER_WEB_WEBSOCKET_H
+#define BROKER_WEB_WEBSOCKET_H
 
 #include "broker/web/web.h"
 

@@ -1,12 +1,12 @@
 #include "gateway/live/event.h"
 
 #include "broker/base/log.h"
-#include "broker/packet/head.h"
-#include "broker/packet/heard.h"
-#include "broker/packet/json_write.h"
+#include "broker/message/json_write.h"
+#include "broker/nats/subjects.h"
+#include "broker/packet/event_names.h"
 #include "broker/packet/lifecycle.h"
-#include "broker/store.h"
-#include "broker/subjects.h"
+#include "broker/packet/summary.h"
+#include "broker/rail/store.h"
 
 #include <stdlib.h>
 

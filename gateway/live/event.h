@@ -2,8 +2,8 @@
 #ifndef GATEWAY_LIVE_EVENT_H
 #define GATEWAY_LIVE_EVENT_H
 
-#include "broker/msg.h"
-#include "broker/packet/wire.h"
+#include "broker/message/wire.h"
+#include "broker/nats/msg.h"
 
 #include <stdint.h>
 

@@ -4,6 +4,7 @@
 // a consumer of its own, at the pace of its client, until it has read everything that was there
 // when it began; if the tail still keeps what has come since, it follows from there, otherwise it
 // begins once more, much nearer. When it may read is up to turns.c.
+#include "gateway/live/live.h"
 #include "gateway/live/parts.h"
 
 #include "broker/base/log.h"

@@ -2,8 +2,8 @@
 #include "gateway/live/parts.h"
 
 #include "broker/base/log.h"
-#include "broker/packet/json_read.h"
-#include "broker/packet/json_write.h"
+#include "broker/message/json_read.h"
+#include "broker/message/json_write.h"
 
 #include <string.h>
 #include <utlist.h>

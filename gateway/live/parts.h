@@ -2,10 +2,11 @@
 #ifndef GATEWAY_LIVE_PARTS_H
 #define GATEWAY_LIVE_PARTS_H
 
-#include "broker/consume.h"
-#include "broker/shared_inbox.h"
-#include "broker/subjects.h"
-#include "gateway/live/live.h"
+#include "broker/nats/consume.h"
+#include "broker/nats/shared_inbox.h"
+#include "broker/nats/subjects.h"
+#include "broker/rail/handles.h"
+#include "gateway/live/types.h"
 
 #include <uthash.h>
 

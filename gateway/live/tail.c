@@ -7,7 +7,7 @@
 
 #include "broker/base/log.h"
 #include "broker/base/timestamp.h"
-#include "broker/subjects.h"
+#include "broker/nats/subjects.h"
 
 #include <stdlib.h>
 #include <utlist.h>

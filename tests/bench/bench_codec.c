@@ -3,9 +3,9 @@
 //   bench_codec [ROUNDS]
 #include "broker/base/buf.h"
 #include "broker/base/timestamp.h"
-#include "broker/packet/check.h"
-#include "broker/packet/json_read.h"
-#include "broker/packet/json_write.h"
+#include "broker/message/check.h"
+#include "broker/message/json_read.h"
+#include "broker/message/json_write.h"
 
 #include <assert.h>
 #include <stdio.h>

@@ -6,11 +6,11 @@
 //       appends of so many bytes, each to a subject of its own, to a stream of the bench's: what
 //       the same server does when nobody thinks about anything
 #include "broker/base/timestamp.h"
-#include "broker/conn.h"
-#include "broker/packet/check.h"
-#include "broker/packet/json_read.h"
-#include "broker/request.h"
-#include "broker/subjects.h"
+#include "broker/message/check.h"
+#include "broker/message/json_read.h"
+#include "broker/nats/conn.h"
+#include "broker/nats/request.h"
+#include "broker/nats/subjects.h"
 #include "tests/bench/load.h"
 
 #include <stdlib.h>

@@ -7,11 +7,11 @@
 //       packet must be given to one agent, and all must be given
 #include "broker/base/id.h"
 #include "broker/base/timestamp.h"
-#include "broker/conn.h"
-#include "broker/packet/check.h"
-#include "broker/packet/json_read.h"
-#include "broker/request.h"
-#include "broker/subjects.h"
+#include "broker/message/check.h"
+#include "broker/message/json_read.h"
+#include "broker/nats/conn.h"
+#include "broker/nats/request.h"
+#include "broker/nats/subjects.h"
 #include "tests/bench/load.h"
 
 #include <stdlib.h>

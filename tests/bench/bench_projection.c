@@ -6,8 +6,8 @@
 // The load is packets that are created, claimed, started and completed, with 500 of them open at
 // any moment, of eight tenants unless one is named; so three records of four are updates.
 #include "broker/base/timestamp.h"
+#include "broker/sql/migrate.h"
 #include "workers/audit/projection.h"
-#include "workers/sql/migrate.h"
 
 #include <stdio.h>
 #include <stdlib.h>

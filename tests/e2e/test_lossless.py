@@ -20,7 +20,7 @@ from rawjson import LEFT_OUT_WHEN_ABSENT, Raw, fill, of_message, quote, read_pac
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 DEPTH_MAX = int(
-    re.search(r"JSON_DEPTH_MAX (\d+)", (ROOT / "broker/packet/json_text.h").read_text())[1]
+    re.search(r"JSON_DEPTH_MAX (\d+)", (ROOT / "broker/message/json_text.h").read_text())[1]
 )
 LEVEL_OF_CUSTOM = 3  # packet, context, custom
 

@@ -1,8 +1,8 @@
 // Protobuf from a client: it is refused in words that are JSON, or it can be written as JSON, which
 // any reader of ours takes back, and as protobuf again.
-#include "broker/packet/check.h"
-#include "broker/packet/json_read.h"
-#include "broker/packet/json_write.h"
+#include "broker/message/check.h"
+#include "broker/message/json_read.h"
+#include "broker/message/json_write.h"
 #include "tests/fuzz/requests.h"
 
 #include <assert.h>

@@ -1,8 +1,8 @@
 // JSON from a client: it is refused in words that are JSON, or understood; what is understood is
 // written as JSON that is understood the same.
-#include "broker/packet/check.h"
-#include "broker/packet/json_read.h"
-#include "broker/packet/json_write.h"
+#include "broker/message/check.h"
+#include "broker/message/json_read.h"
+#include "broker/message/json_write.h"
 #include "tests/fuzz/requests.h"
 
 #include <assert.h>

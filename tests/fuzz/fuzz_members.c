@@ -1,6 +1,6 @@
 // An object taken apart: what is put together again of its members is an object with the same ones.
-#include "broker/packet/json_read.h"
-#include "broker/packet/members.h"
+#include "broker/message/json_read.h"
+#include "broker/message/members.h"
 
 #include "broker/base/buf.h"
 

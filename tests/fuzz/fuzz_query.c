@@ -1,9 +1,9 @@
 // Query parameters, one "name=value" a line behind the byte that chooses the request: they are
 // refused in words that are JSON, or within the bounds of the contract.
-#include "broker/packet/check.h"
-#include "broker/packet/json_read.h"
-#include "broker/packet/json_write.h"
-#include "broker/packet/query_read.h"
+#include "broker/message/check.h"
+#include "broker/message/json_read.h"
+#include "broker/message/json_write.h"
+#include "broker/message/query_read.h"
 
 #include <assert.h>
 

@@ -1,6 +1,6 @@
 // A schema, a line break, an instance. Whatever they are, the validator comes to an end, and says
 // the same when asked again.
-#include "broker/packet/json_read.h"
+#include "broker/message/json_read.h"
 #include "workers/schema/validator.h"
 
 #include <assert.h>

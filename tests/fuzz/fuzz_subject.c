@@ -1,7 +1,7 @@
 // Subjects: the first line is a key, the rest a subject. As a command it is refused or comes back
 // as it was; as a reply it is refused or lies in the key's inbox and nowhere else.
 #include "broker/base/id.h"
-#include "broker/subjects.h"
+#include "broker/nats/subjects.h"
 
 #include <assert.h>
 #include <stdlib.h>

@@ -2,7 +2,7 @@
 #ifndef TESTS_FUZZ_REQUESTS_H
 #define TESTS_FUZZ_REQUESTS_H
 
-#include "broker/packet/wire.h"
+#include "broker/message/wire.h"
 
 // '0' is the first one, so that a corpus can be written by hand.
 static inline const ProtobufCMessageDescriptor *request_chosen_by(uint8_t byte)

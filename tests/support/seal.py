@@ -40,7 +40,7 @@ def micros(text):
 
 
 def row_mac(row, previous, keys):
-    """Of a row as an export has it: see broker/packet/seal.h."""
+    """Of a row as an export has it: see broker/seal/seal.h."""
     content = b"hr.audit.row.1" + struct.pack(
         ">7q", row["epoch"], row["shard"], row["seq"], row["part"], row["number"],
         micros(row["at"]), row["mac_key"],

@@ -1,7 +1,7 @@
 #include "tests/unit/fake_rail.h"
 
-#include "broker/alarm.h"
-#include "broker/state_listeners.h"
+#include "broker/nats/state_listeners.h"
+#include "broker/rail/alarm.h"
 
 #include <criterion/criterion.h>
 #include <stdlib.h>

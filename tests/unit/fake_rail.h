@@ -6,8 +6,8 @@
 #ifndef TESTS_UNIT_FAKE_RAIL_H
 #define TESTS_UNIT_FAKE_RAIL_H
 
-#include "broker/conn.h"
-#include "broker/run.h"
+#include "broker/nats/conn.h"
+#include "broker/run/run.h"
 
 #include <stdbool.h>
 #include <stdint.h>

@@ -1,9 +1,9 @@
 // Messages from JSON and back.
 #include "tests/unit/messages.h"
 
-#include "broker/packet/check.h"
-#include "broker/packet/json_read.h"
-#include "broker/packet/json_write.h"
+#include "broker/message/check.h"
+#include "broker/message/json_read.h"
+#include "broker/message/json_write.h"
 
 static const char *chars_of(struct arena *arena, Text text)
 {

@@ -2,7 +2,7 @@
 #ifndef TESTS_UNIT_MESSAGES_H
 #define TESTS_UNIT_MESSAGES_H
 
-#include "broker/packet/problem.h"
+#include "broker/message/problem.h"
 
 #include <criterion/criterion.h>
 

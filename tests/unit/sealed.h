@@ -2,7 +2,7 @@
 #ifndef TESTS_UNIT_SEALED_H
 #define TESTS_UNIT_SEALED_H
 
-#include "broker/packet/seal.h"
+#include "broker/seal/seal.h"
 
 #define SEALED_KEYS                                                                                \
     "1 the-first-key-of-the-tests-of-chains\n2 the-second-key-of-the-tests-of-chains\n"

@@ -2,9 +2,9 @@
 // on many chains made by chance.
 #include "broker/packet/assemble.h"
 
+#include "broker/message/json_read.h"
+#include "broker/message/json_write.h"
 #include "broker/packet/carry.h"
-#include "broker/packet/json_read.h"
-#include "broker/packet/json_write.h"
 #include "tests/unit/messages.h"
 
 #include <stdlib.h>

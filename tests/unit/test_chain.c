@@ -1,11 +1,11 @@
 // A follow-up packet: its lineage, and when it is refused or given to a human.
 #include "broker/packet/chain.h"
 
+#include "broker/message/check.h"
+#include "broker/message/json_write.h"
 #include "broker/packet/carry.h"
-#include "broker/packet/check.h"
 #include "broker/packet/due.h"
 #include "broker/packet/electorate.h"
-#include "broker/packet/json_write.h"
 #include "tests/unit/messages.h"
 
 #define CHILD "0190b5a2-7c3e-7def-8123-00000000000c"

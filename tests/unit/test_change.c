@@ -1,11 +1,11 @@
 // The change engine against a store in memory, which this file links in the place of the real one.
-#include "broker/change.h"
-#include "broker/inbox.h"
+#include "broker/rail/change.h"
+#include "broker/rail/inbox.h"
 
 #include "broker/base/id.h"
-#include "broker/packet/check.h"
-#include "broker/packet/json_write.h"
-#include "broker/version.h"
+#include "broker/message/check.h"
+#include "broker/message/json_write.h"
+#include "broker/rail/version.h"
 #include "tests/unit/messages.h"
 
 #include <criterion/criterion.h>

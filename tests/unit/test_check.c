@@ -1,6 +1,6 @@
 // Messages that came as protobuf, where nothing about them can be taken for granted. What JSON can
 // express is in test_json_read.c.
-#include "broker/packet/check.h"
+#include "broker/message/check.h"
 
 #include "tests/unit/messages.h"
 

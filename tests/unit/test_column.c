@@ -1,4 +1,4 @@
-#include "workers/sql/column.h"
+#include "broker/sql/column.h"
 
 #include "broker/base/utf8.h"
 

@@ -1,9 +1,9 @@
 // Old bytes and new code, new bytes and old code. The bytes in data/ were written once and are
 // never changed: record_v1.hex by the first version of the contract, with every field set;
 // record_future.hex by one that has a field 1000, "new <member>", in every message.
-#include "broker/packet/check.h"
+#include "broker/message/check.h"
+#include "broker/message/json_write.h"
 #include "broker/packet/decide.h"
-#include "broker/packet/json_write.h"
 #include "tests/unit/messages.h"
 
 #include <criterion/criterion.h>

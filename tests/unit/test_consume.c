@@ -1,7 +1,7 @@
 // Consumers that share an inbox, against a script of deliveries: each gets its own, in order.
-#include "broker/consume.h"
+#include "broker/nats/consume.h"
 
-#include "broker/shared_inbox.h"
+#include "broker/nats/shared_inbox.h"
 #include "tests/unit/fake_rail.h"
 
 #include <criterion/criterion.h>

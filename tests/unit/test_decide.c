@@ -1,8 +1,8 @@
 // Create, claim, update and delete: what they decide, and in which words they refuse.
 #include "broker/packet/decide.h"
 
-#include "broker/packet/json_read.h"
-#include "broker/packet/json_write.h"
+#include "broker/message/json_read.h"
+#include "broker/message/json_write.h"
 #include "tests/unit/messages.h"
 
 #include <criterion/criterion.h>

@@ -1,6 +1,6 @@
 // What the gateway writes, read back, in pieces of every size; and what nobody should write.
-#include "broker/packet/json_write.h"
-#include "broker/packet/seal_wire.h"
+#include "broker/message/json_write.h"
+#include "broker/seal/seal_wire.h"
 #include "clients/cli/audit/export_read.h"
 #include "gateway/csv.h"
 #include "tests/unit/sealed.h"

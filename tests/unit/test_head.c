@@ -1,5 +1,5 @@
 // A record's head: what is left reads as before, what is carried is gone.
-#include "broker/packet/head.h"
+#include "broker/packet/summary.h"
 
 #include "tests/unit/messages.h"
 

@@ -1,5 +1,5 @@
 // What a change is called where others hear of it.
-#include "broker/packet/heard.h"
+#include "broker/packet/event_names.h"
 
 #include "tests/unit/messages.h"
 

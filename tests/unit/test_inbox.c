@@ -1,5 +1,5 @@
 // Whom a hint is for.
-#include "broker/inbox.h"
+#include "broker/rail/inbox.h"
 
 #include "tests/unit/messages.h"
 

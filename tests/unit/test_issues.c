@@ -1,6 +1,6 @@
-#include "broker/packet/issues.h"
+#include "broker/message/issues.h"
 
-#include "broker/packet/json_read.h"
+#include "broker/message/json_read.h"
 #include "tests/unit/messages.h"
 
 #include <criterion/criterion.h>

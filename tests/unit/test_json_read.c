@@ -1,6 +1,6 @@
-#include "broker/packet/json_read.h"
+#include "broker/message/json_read.h"
 
-#include "broker/packet/json_write.h"
+#include "broker/message/json_write.h"
 #include "tests/unit/messages.h"
 
 #include <criterion/criterion.h>

@@ -1,6 +1,6 @@
 #include "broker/base/log.h"
 
-#include "broker/packet/json_read.h"
+#include "broker/message/json_read.h"
 
 #include <criterion/criterion.h>
 #include <errno.h>

@@ -1,5 +1,5 @@
 // The members of an object, as they stand.
-#include "broker/packet/members.h"
+#include "broker/message/members.h"
 #include "tests/unit/messages.h"
 
 static struct arena *memory;

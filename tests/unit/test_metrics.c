@@ -1,5 +1,5 @@
 // The registry lives as long as the process; each test runs in its own.
-#include "broker/metrics.h"
+#include "broker/base/metrics.h"
 
 #include <criterion/criterion.h>
 #include <stdio.h>

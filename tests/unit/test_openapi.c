@@ -1,6 +1,6 @@
 #include "gateway/openapi.h"
 
-#include "broker/packet/json_read.h"
+#include "broker/message/json_read.h"
 #include "gateway/routes.h"
 
 #include <criterion/criterion.h>

@@ -1,11 +1,11 @@
 // The reference to an ancestor. Its digest is for ever: what was hashed by one version of the rail
 // is compared by a later one.
-#include "broker/packet/own_part.h"
+#include "broker/packet/own_content.h"
 
 #include "broker/base/digest.h"
+#include "broker/message/json_write.h"
 #include "broker/packet/carry.h"
 #include "broker/packet/decide.h"
-#include "broker/packet/json_write.h"
 #include "tests/unit/messages.h"
 
 #define ID "0190b5a2-7c3e-7def-8123-456789abcdef"

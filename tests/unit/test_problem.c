@@ -1,6 +1,6 @@
-#include "broker/packet/problem.h"
+#include "broker/message/problem.h"
 
-#include "broker/packet/json_read.h"
+#include "broker/message/json_read.h"
 #include "tests/unit/messages.h"
 
 #include <criterion/criterion.h>

@@ -1,6 +1,6 @@
-#include "broker/packet/query_read.h"
+#include "broker/message/query_read.h"
 
-#include "broker/packet/check.h"
+#include "broker/message/check.h"
 #include "tests/unit/messages.h"
 
 #include <criterion/criterion.h>

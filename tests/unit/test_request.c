@@ -1,8 +1,8 @@
 // Requests against a script of answers: each is done exactly once, with its own answer or none.
-#include "broker/request.h"
+#include "broker/nats/request.h"
 
 #include "broker/base/buf.h"
-#include "broker/subjects.h"
+#include "broker/nats/subjects.h"
 #include "tests/unit/fake_rail.h"
 
 #include <criterion/criterion.h>

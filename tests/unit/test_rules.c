@@ -1,5 +1,5 @@
 // Every number that a client can send has a range, and every list an end.
-#include "broker/packet/rules.h"
+#include "broker/message/rules.h"
 
 #include "broker/base/buf.h"
 #include "tests/fuzz/requests.h"

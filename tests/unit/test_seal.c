@@ -1,5 +1,5 @@
-#include "broker/packet/seal.h"
-#include "broker/packet/seal_wire.h"
+#include "broker/seal/seal.h"
+#include "broker/seal/seal_wire.h"
 #include "tests/unit/sealed.h"
 
 #include <criterion/criterion.h>

@@ -1,5 +1,5 @@
 // Listeners to the connection's state that come and go while they are being called.
-#include "broker/state_listeners.h"
+#include "broker/nats/state_listeners.h"
 
 #include <criterion/criterion.h>
 

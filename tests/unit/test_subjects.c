@@ -1,4 +1,4 @@
-#include "broker/subjects.h"
+#include "broker/nats/subjects.h"
 
 #include <criterion/criterion.h>
 #include <stdio.h>

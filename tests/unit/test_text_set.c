@@ -1,5 +1,5 @@
 // A set of texts and what is kept beside them.
-#include "broker/packet/text_set.h"
+#include "broker/message/text_set.h"
 
 #include <criterion/criterion.h>
 

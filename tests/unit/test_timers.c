@@ -1,11 +1,11 @@
 // Timers against a script of deliveries and answers: none may be lost, whatever comes first.
-#include "broker/timers.h"
+#include "broker/rail/timers.h"
 
-#include "broker/alarm.h"
 #include "broker/base/id.h"
 #include "broker/base/rc.h"
-#include "broker/change.h"
 #include "broker/packet/due.h"
+#include "broker/rail/alarm.h"
+#include "broker/rail/change.h"
 #include "tests/unit/fake_rail.h"
 #include "tests/unit/messages.h"
 

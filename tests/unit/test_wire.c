@@ -1,4 +1,4 @@
-#include "broker/packet/wire.h"
+#include "broker/message/wire.h"
 
 #include "broker/base/timestamp.h"
 #include "tests/unit/messages.h"

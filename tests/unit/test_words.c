@@ -1,5 +1,5 @@
 // What search finds a packet by.
-#include "workers/audit/words.h"
+#include "workers/audit/search_text.h"
 
 #include "tests/unit/messages.h"
 

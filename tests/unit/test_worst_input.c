@@ -4,13 +4,13 @@
 //
 // A command's work runs on the worker's only thread, so one that grows with the square of its input
 // stops the worker for everybody.
+#include "broker/message/check.h"
+#include "broker/message/json_write.h"
 #include "broker/packet/assemble.h"
 #include "broker/packet/carry.h"
 #include "broker/packet/chain.h"
-#include "broker/packet/check.h"
 #include "broker/packet/decide.h"
 #include "broker/packet/electorate.h"
-#include "broker/packet/json_write.h"
 
 #include "tests/unit/messages.h"
 

@@ -4,11 +4,11 @@
 #include "workers/audit/announce.h"
 
 #include "broker/base/log.h"
+#include "broker/base/metrics.h"
 #include "broker/base/timestamp.h"
-#include "broker/metrics.h"
-#include "broker/packet/json_write.h"
-#include "broker/packet/seal_wire.h"
-#include "broker/subjects.h"
+#include "broker/message/json_write.h"
+#include "broker/nats/subjects.h"
+#include "broker/seal/seal_wire.h"
 
 #include <assert.h>
 #include <errno.h>

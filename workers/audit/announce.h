@@ -6,8 +6,8 @@
 #define WORKERS_AUDIT_ANNOUNCE_H
 
 #include "broker/base/keyring.h"
-#include "broker/run.h"
-#include "workers/sql/pg.h"
+#include "broker/run/run.h"
+#include "broker/sql/pg.h"
 
 struct announcer;
 

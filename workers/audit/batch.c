@@ -1,15 +1,15 @@
 // From records to columns.
 //
-// Nothing in a record can make this fail: texts are made fit for Postgres (workers/sql/column.h),
+// Nothing in a record can make this fail: texts are made fit for Postgres (broker/sql/column.h),
 // and what is no record becomes an event of type "unreadable", so that one bad message neither
 // stops the log nor is missing from it.
 #include "workers/audit/batch.h"
 
 #include "broker/base/buf.h"
 #include "broker/base/timestamp.h"
-#include "broker/packet/heard.h"
-#include "broker/packet/seal.h"
-#include "workers/sql/column.h"
+#include "broker/packet/event_names.h"
+#include "broker/seal/seal.h"
+#include "broker/sql/column.h"
 
 #include <assert.h>
 #include <inttypes.h>

@@ -2,8 +2,10 @@
 #ifndef WORKERS_AUDIT_BATCH_H
 #define WORKERS_AUDIT_BATCH_H
 
-#include "workers/audit/projection.h"
-#include "workers/audit/words.h"
+#include "broker/base/id.h"
+#include "broker/sql/param.h"
+#include "workers/audit/item.h"
+#include "workers/audit/search_text.h"
 
 // In the order of the statement in projection.c.
 enum event_column {

@@ -2,14 +2,14 @@
 #include "workers/audit/deliveries.h"
 
 #include "broker/base/log.h"
-#include "broker/consume.h"
-#include "broker/entry.h"
-#include "broker/metrics.h"
-#include "broker/packet/wire.h"
-#include "broker/subjects.h"
+#include "broker/base/metrics.h"
+#include "broker/message/wire.h"
+#include "broker/nats/consume.h"
+#include "broker/nats/entry.h"
+#include "broker/nats/subjects.h"
+#include "broker/sql/column.h"
+#include "broker/sql/pg.h"
 #include "workers/audit/prune.h"
-#include "workers/sql/column.h"
-#include "workers/sql/pg.h"
 
 #include <inttypes.h>
 #include <stdlib.h>

@@ -5,7 +5,7 @@
 #ifndef WORKERS_AUDIT_DELIVERIES_H
 #define WORKERS_AUDIT_DELIVERIES_H
 
-#include "broker/run.h"
+#include "broker/run/run.h"
 
 struct deliveries;
 

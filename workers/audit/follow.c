@@ -16,12 +16,13 @@
 #include "workers/audit/follow.h"
 
 #include "broker/base/log.h"
-#include "broker/consume.h"
-#include "broker/metrics.h"
-#include "broker/subjects.h"
+#include "broker/base/metrics.h"
+#include "broker/nats/consume.h"
+#include "broker/nats/subjects.h"
+#include "broker/run/run.h"
+#include "broker/sql/migrate.h"
 #include "workers/audit/announce.h"
 #include "workers/audit/origin.h"
-#include "workers/sql/migrate.h"
 
 #include <assert.h>
 #include <inttypes.h>

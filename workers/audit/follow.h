@@ -4,7 +4,7 @@
 #define WORKERS_AUDIT_FOLLOW_H
 
 #include "broker/base/keyring.h"
-#include "broker/run.h"
+#include "broker/run/run.h"
 
 #include <stdbool.h>
 

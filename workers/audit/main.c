@@ -7,9 +7,9 @@
 //   promises that nothing is missing: while Postgres is away it keeps its place and catches up
 //   later
 
-#include "broker/run.h"
-#include "broker/service.h"
-#include "broker/subjects.h"
+#include "broker/nats/subjects.h"
+#include "broker/rail/service.h"
+#include "broker/run/run.h"
 #include "workers/audit/deliveries.h"
 #include "workers/audit/follow.h"
 

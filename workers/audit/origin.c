@@ -6,7 +6,7 @@
 
 #include "broker/base/log.h"
 #include "broker/base/timestamp.h"
-#include "broker/subjects.h"
+#include "broker/nats/subjects.h"
 
 #include <assert.h>
 #include <inttypes.h>

@@ -7,7 +7,7 @@
 #ifndef WORKERS_AUDIT_ORIGIN_H
 #define WORKERS_AUDIT_ORIGIN_H
 
-#include "broker/request.h"
+#include "broker/nats/request.h"
 #include "workers/audit/projection.h"
 
 struct origin_check;

@@ -4,7 +4,7 @@
 #include "broker/base/log.h"
 #include "broker/base/timestamp.h"
 #include "workers/audit/batch.h"
-#include "workers/audit/chains.h"
+#include "workers/audit/hash_chain.h"
 
 #include <assert.h>
 #include <inttypes.h>

@@ -5,7 +5,7 @@
 // reaches, on the condition that the place it goes on from is where the table has it; what lies at
 // or before that place is left out. So a batch may come again, in other pieces, from another
 // process or after a crash; every record is stored exactly once. Every row is sealed on the way:
-// see broker/packet/seal.h.
+// see broker/seal/seal.h.
 //
 // One operation at a time. Each ends with one callback on the loop's thread. It knows no NATS: the
 // caller feeds it and decides, from the place and the stream, whether the stream is still the one
@@ -15,8 +15,9 @@
 
 #include "broker/base/id.h"
 #include "broker/base/keyring.h"
-#include "broker/packet/wire.h"
-#include "workers/sql/pg.h"
+#include "broker/message/wire.h"
+#include "broker/sql/pg.h"
+#include "workers/audit/item.h"
 
 // NOTIFY with "<shard> <epoch> <last_seq>" after each commit.
 #define PROJECTION_CHANNEL "hr_projected"
@@ -33,16 +34,6 @@ struct projection_place {
     bool has_event;            // there is a record at last_seq
     struct uuid last_event_id; // its event
     int64_t stream_created_us; // which stream it was
-};
-
-// A message of the stream.
-struct projection_item {
-    uint64_t sequence;              // rising within a batch; gaps are allowed
-    Text tenant;                    // from its subject
-    const Hr__PacketRecord *record; // NULL: the bytes are no record; they are stored all the same
-    Text data;                      // the bytes
-    bool restored;                  // perhaps the log has it, from an earlier life of the stream
-    bool known;                     // it has: only the packet's place is new
 };
 
 // RC_UNAVAILABLE, RC_TIMEOUT: it may have happened or not; do it again. RC_CONFLICT: another

@@ -3,7 +3,7 @@
 #ifndef WORKERS_AUDIT_PRUNE_H
 #define WORKERS_AUDIT_PRUNE_H
 
-#include "workers/sql/pg.h"
+#include "broker/sql/pg.h"
 
 struct prune;
 

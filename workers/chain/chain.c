@@ -2,11 +2,11 @@
 #include "workers/chain/chain.h"
 
 #include "broker/base/timestamp.h"
-#include "broker/commands.h"
-#include "broker/context.h"
-#include "broker/packet/check.h"
-#include "broker/schema_check.h"
-#include "broker/version.h"
+#include "broker/message/check.h"
+#include "broker/rail/commands.h"
+#include "broker/rail/context.h"
+#include "broker/rail/schema_check.h"
+#include "broker/rail/version.h"
 
 #include <assert.h>
 

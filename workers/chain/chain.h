@@ -2,9 +2,9 @@
 #ifndef WORKERS_CHAIN_CHAIN_H
 #define WORKERS_CHAIN_CHAIN_H
 
-#include "broker/metrics.h"
-#include "broker/parent.h"
-#include "broker/service.h"
+#include "broker/base/metrics.h"
+#include "broker/rail/parent.h"
+#include "broker/rail/service.h"
 
 // What the handlers get as their ctx.
 struct chain {

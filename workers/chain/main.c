@@ -4,8 +4,8 @@
 //   writes  hr.v1.packet.<shard>.<tenant>.<packet_id>, one conditional append per follow-up
 //   any number of copies may run, and any of them may be killed at any moment
 
-#include "broker/run.h"
-#include "broker/subjects.h"
+#include "broker/nats/subjects.h"
+#include "broker/run/run.h"
 #include "workers/chain/chain.h"
 
 struct app {

@@ -4,8 +4,8 @@
 #include "workers/claim/give_back.h"
 
 #include "broker/base/log.h"
-#include "broker/change.h"
-#include "broker/metrics.h"
+#include "broker/base/metrics.h"
+#include "broker/rail/change.h"
 
 #include <stdlib.h>
 

@@ -2,8 +2,8 @@
 #ifndef WORKERS_CLAIM_GIVE_BACK_H
 #define WORKERS_CLAIM_GIVE_BACK_H
 
-#include "broker/request.h"
-#include "broker/service.h"
+#include "broker/nats/request.h"
+#include "broker/rail/service.h"
 
 struct give_back;
 

@@ -5,13 +5,14 @@
 //   writes   hr.v1.packet.<shard>.<tenant>.<packet_id>, one conditional append per change
 //   promises one winner: the queue group spreads the work, the append decides
 
-#include "broker/batch.h"
-#include "broker/bucket.h"
-#include "broker/commands.h"
-#include "broker/feed.h"
-#include "broker/packet/issues.h"
-#include "broker/subjects.h"
-#include "broker/timers.h"
+#include "broker/message/issues.h"
+#include "broker/nats/subjects.h"
+#include "broker/rail/batch.h"
+#include "broker/rail/bucket.h"
+#include "broker/rail/commands.h"
+#include "broker/rail/feed.h"
+#include "broker/rail/timers.h"
+#include "broker/run/run.h"
 #include "workers/claim/next.h"
 
 struct app {
@@ -204,6 +205,7 @@ static enum rc on_open(void *ctx, struct run *run)
         .name = "claim",
         .help = "lets agents take packets, keep them, and give them back",
         .handlers = handlers,
+        .decide = command_decide,
         .store = run_store(run),
         .handler_count = sizeof handlers / sizeof handlers[0],
         .ready = is_ready,

@@ -17,11 +17,11 @@
 #include "workers/claim/next.h"
 
 #include "broker/base/digest.h"
-#include "broker/change.h"
-#include "broker/commands.h"
-#include "broker/given.h"
-#include "broker/metrics.h"
-#include "broker/packet/issues.h"
+#include "broker/base/metrics.h"
+#include "broker/message/issues.h"
+#include "broker/rail/change.h"
+#include "broker/rail/commands.h"
+#include "broker/rail/given.h"
 
 #include <stdlib.h>
 #include <uthash.h>

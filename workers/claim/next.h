@@ -6,7 +6,7 @@
 #ifndef WORKERS_CLAIM_NEXT_H
 #define WORKERS_CLAIM_NEXT_H
 
-#include "broker/service.h"
+#include "broker/rail/service.h"
 #include "workers/claim/give_back.h"
 #include "workers/claim/offers.h"
 

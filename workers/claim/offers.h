@@ -5,7 +5,7 @@
 #define WORKERS_CLAIM_OFFERS_H
 
 #include "broker/base/id.h"
-#include "broker/store.h"
+#include "broker/rail/store.h"
 
 #define ANY_AGENT "*" // a packet addressed to this id is for whoever comes
 

@@ -5,11 +5,12 @@
 //   asks     audit.wait: nothing leaves the stream that Postgres does not have
 //   any number of copies may run, and any of them may be killed at any moment
 
-#include "broker/bucket.h"
-#include "broker/feed.h"
-#include "broker/service.h"
-#include "broker/subjects.h"
-#include "broker/timers.h"
+#include "broker/nats/subjects.h"
+#include "broker/rail/bucket.h"
+#include "broker/rail/feed.h"
+#include "broker/rail/service.h"
+#include "broker/rail/timers.h"
+#include "broker/run/run.h"
 #include "workers/expiry/projected.h"
 #include "workers/expiry/sweep.h"
 

@@ -1,7 +1,7 @@
 // One question at a time, for the highest sequence that anybody wants to know of.
 #include "workers/expiry/projected.h"
 
-#include "broker/subjects.h"
+#include "broker/nats/subjects.h"
 
 #include <inttypes.h>
 #include <stdio.h>

@@ -2,7 +2,7 @@
 #ifndef WORKERS_EXPIRY_PROJECTED_H
 #define WORKERS_EXPIRY_PROJECTED_H
 
-#include "broker/run.h"
+#include "broker/run/run.h"
 
 struct projected;
 

@@ -2,8 +2,8 @@
 
 #include "broker/base/id.h"
 #include "broker/base/log.h"
-#include "broker/metrics.h"
-#include "broker/subjects.h"
+#include "broker/base/metrics.h"
+#include "broker/nats/subjects.h"
 
 #include <inttypes.h>
 #include <stdio.h>

@@ -6,7 +6,7 @@
 #ifndef WORKERS_EXPIRY_SWEEP_H
 #define WORKERS_EXPIRY_SWEEP_H
 
-#include "broker/run.h"
+#include "broker/run/run.h"
 
 struct sweep;
 

@@ -4,11 +4,12 @@
 //   writes   hr.v1.packet.<shard>.<tenant>.<packet_id>, one conditional append per answer or step
 //   any number of copies may run, and any of them may be killed at any moment
 
-#include "broker/batch.h"
-#include "broker/commands.h"
-#include "broker/feed.h"
-#include "broker/subjects.h"
-#include "broker/timers.h"
+#include "broker/nats/subjects.h"
+#include "broker/rail/batch.h"
+#include "broker/rail/commands.h"
+#include "broker/rail/feed.h"
+#include "broker/rail/timers.h"
+#include "broker/run/run.h"
 #include "workers/hitl/electors.h"
 
 struct app {

@@ -1,10 +1,10 @@
 // Each element of a create is read by itself: one that is no packet is an error of its own.
 #include "workers/packet/batches.h"
 
-#include "broker/batch.h"
-#include "broker/packet/check.h"
-#include "broker/packet/json_read.h"
-#include "broker/schema_check.h"
+#include "broker/message/check.h"
+#include "broker/message/json_read.h"
+#include "broker/rail/batch.h"
+#include "broker/rail/schema_check.h"
 
 #include <inttypes.h>
 

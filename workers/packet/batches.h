@@ -2,8 +2,8 @@
 #ifndef WORKERS_PACKET_BATCHES_H
 #define WORKERS_PACKET_BATCHES_H
 
-#include "broker/parent.h"
-#include "broker/service.h"
+#include "broker/rail/parent.h"
+#include "broker/rail/service.h"
 
 // A packet.batch-create. max: more elements than this are refused. parents: known to be current.
 void batches_create(struct command *command, struct store *store,

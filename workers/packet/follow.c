@@ -8,7 +8,7 @@
 
 #include "broker/base/buf.h"
 #include "broker/base/log.h"
-#include "broker/subjects.h"
+#include "broker/nats/subjects.h"
 
 #include <inttypes.h>
 #include <stdio.h>

@@ -2,7 +2,7 @@
 #ifndef WORKERS_PACKET_FOLLOW_H
 #define WORKERS_PACKET_FOLLOW_H
 
-#include "broker/service.h"
+#include "broker/rail/service.h"
 
 // packet.follow: makes, moves or removes the caller's durable consumer.
 void follow_start(struct command *command, struct store *store);

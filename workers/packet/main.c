@@ -7,10 +7,11 @@
 //   of the schema workers, for a create that names a schema any number of copies may run, and any
 //   of them may be killed at any moment
 
-#include "broker/commands.h"
-#include "broker/parent.h"
-#include "broker/schema_check.h"
-#include "broker/subjects.h"
+#include "broker/nats/subjects.h"
+#include "broker/rail/commands.h"
+#include "broker/rail/parent.h"
+#include "broker/rail/schema_check.h"
+#include "broker/run/run.h"
 #include "workers/packet/batches.h"
 #include "workers/packet/follow.h"
 
@@ -108,6 +109,7 @@ static enum rc on_open(void *ctx, struct run *run)
         .name = "packet",
         .help = "creates, reads, changes and deletes packets",
         .handlers = handlers,
+        .decide = command_decide,
         .store = run_store(run),
         .handler_count = sizeof handlers / sizeof handlers[0],
         .ready = is_ready,

@@ -2,10 +2,10 @@
 // far in it is, and rows that are added meanwhile come at the end.
 #include "workers/query/audit_export.h"
 
-#include "broker/packet/seal_wire.h"
+#include "broker/seal/seal_wire.h"
+#include "broker/sql/sealed_row.h"
 #include "workers/query/audit_filter.h"
 #include "workers/query/cursor.h"
-#include "workers/sql/sealed_row.h"
 
 #include <string.h>
 

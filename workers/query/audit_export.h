@@ -2,8 +2,8 @@
 #ifndef WORKERS_QUERY_AUDIT_EXPORT_H
 #define WORKERS_QUERY_AUDIT_EXPORT_H
 
-#include "broker/packet/problem.h"
-#include "workers/sql/pg.h"
+#include "broker/message/problem.h"
+#include "broker/sql/pg.h"
 
 // rows lives in the arena. Its next_cursor is absent on the last page.
 typedef void (*audit_export_done)(void *ctx, enum rc rc, const Hr__AuditRows *rows);

@@ -1,6 +1,6 @@
 #include "workers/query/audit_filter.h"
 
-#include "workers/sql/column.h"
+#include "broker/sql/column.h"
 
 #include <string.h>
 

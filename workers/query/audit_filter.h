@@ -2,8 +2,8 @@
 #ifndef WORKERS_QUERY_AUDIT_FILTER_H
 #define WORKERS_QUERY_AUDIT_FILTER_H
 
-#include "broker/packet/wire.h"
-#include "workers/sql/param.h"
+#include "broker/message/wire.h"
+#include "broker/sql/param.h"
 
 // The tenant, and filters of which those that are null drop out, as in list.c.
 #define AUDIT_FILTER                                                                               \

@@ -2,8 +2,8 @@
 #ifndef WORKERS_QUERY_AUDIT_LIST_H
 #define WORKERS_QUERY_AUDIT_LIST_H
 
-#include "broker/packet/wire.h"
-#include "workers/sql/pg.h"
+#include "broker/message/wire.h"
+#include "broker/sql/pg.h"
 
 // page lives in the arena; NULL unless rc is RC_OK.
 typedef void (*audit_list_done)(void *ctx, enum rc rc, const Hr__AuditPage *page);

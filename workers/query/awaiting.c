@@ -1,7 +1,7 @@
 // Walks the index of open checkpoints; filters that are null drop out, as in list.c.
 #include "workers/query/awaiting.h"
 
-#include "workers/sql/column.h"
+#include "broker/sql/column.h"
 
 #include <string.h>
 

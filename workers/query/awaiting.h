@@ -2,9 +2,9 @@
 #ifndef WORKERS_QUERY_AWAITING_H
 #define WORKERS_QUERY_AWAITING_H
 
-#include "broker/bucket.h"
+#include "broker/rail/bucket.h"
+#include "broker/sql/pg.h"
 #include "workers/query/page.h"
-#include "workers/sql/pg.h"
 
 // The nearest deadline first, then those without one, the oldest first. An approver may answer what
 // its groups may, which keys tell. What is returned instead of RC_OK is final: done is not called.

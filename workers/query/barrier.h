@@ -2,7 +2,7 @@
 #ifndef WORKERS_QUERY_BARRIER_H
 #define WORKERS_QUERY_BARRIER_H
 
-#include "workers/sql/pg.h"
+#include "broker/sql/pg.h"
 
 #include <stdbool.h>
 #include <stdint.h>

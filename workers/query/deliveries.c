@@ -3,8 +3,8 @@
 
 #include "broker/base/id.h"
 #include "broker/base/log.h"
-#include "broker/packet/json_read.h"
-#include "broker/packet/json_write.h"
+#include "broker/message/json_read.h"
+#include "broker/message/json_write.h"
 
 #include <inttypes.h>
 #include <string.h>

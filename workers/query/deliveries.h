@@ -2,8 +2,8 @@
 #ifndef WORKERS_QUERY_DELIVERIES_H
 #define WORKERS_QUERY_DELIVERIES_H
 
+#include "broker/sql/pg.h"
 #include "workers/query/page.h"
-#include "workers/sql/pg.h"
 
 // What each returns instead of RC_OK is final: done is not called.
 

@@ -2,8 +2,8 @@
 #ifndef WORKERS_QUERY_EVENT_ROW_H
 #define WORKERS_QUERY_EVENT_ROW_H
 
-#include "broker/packet/wire.h"
-#include "workers/sql/row.h"
+#include "broker/message/wire.h"
+#include "broker/sql/row.h"
 
 // What a statement has to select for event_row_read, from packet_events. The record comes along
 // only where a column cannot hold its text exactly, which U+001A in it tells.

@@ -2,8 +2,8 @@
 #ifndef WORKERS_QUERY_HISTORY_H
 #define WORKERS_QUERY_HISTORY_H
 
-#include "broker/packet/problem.h"
-#include "workers/sql/pg.h"
+#include "broker/message/problem.h"
+#include "broker/sql/pg.h"
 
 // history lives in the arena; NULL unless rc is RC_OK. RC_NOT_FOUND: the tenant has no such packet.
 typedef void (*history_done)(void *ctx, enum rc rc, const Hr__History *history);

@@ -3,10 +3,10 @@
 // left is planned for exactly the filters that were given and walks the index that fits.
 #include "workers/query/list.h"
 
-#include "broker/packet/check.h"
+#include "broker/message/check.h"
+#include "broker/sql/column.h"
 #include "workers/query/cursor.h"
 #include "workers/query/page.h"
-#include "workers/sql/column.h"
 
 #include <assert.h>
 #include <stdlib.h>

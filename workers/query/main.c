@@ -7,12 +7,12 @@
 // A reader that sends HR-Min-Seq sees everything up to it, or is told that the projection is
 // behind.
 
-#include "broker/bucket.h"
-#include "broker/commands.h"
-#include "broker/packet/issues.h"
-#include "broker/run.h"
-#include "broker/service.h"
-#include "broker/subjects.h"
+#include "broker/message/issues.h"
+#include "broker/nats/subjects.h"
+#include "broker/rail/bucket.h"
+#include "broker/rail/commands.h"
+#include "broker/rail/service.h"
+#include "broker/run/run.h"
 #include "workers/query/audit_export.h"
 #include "workers/query/audit_list.h"
 #include "workers/query/awaiting.h"

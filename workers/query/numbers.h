@@ -2,8 +2,8 @@
 #ifndef WORKERS_QUERY_NUMBERS_H
 #define WORKERS_QUERY_NUMBERS_H
 
+#include "broker/sql/pg.h"
 #include "workers/query/page.h"
-#include "workers/sql/pg.h"
 
 // A Stats of the tenant.
 enum rc numbers_stats(struct pg *pg, const char *tenant, struct arena *arena, query_done done,

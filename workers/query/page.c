@@ -2,8 +2,8 @@
 #include "workers/query/page.h"
 
 #include "broker/base/log.h"
-#include "broker/packet/check.h"
-#include "workers/sql/column.h"
+#include "broker/message/check.h"
+#include "broker/sql/column.h"
 
 #include <assert.h>
 #include <string.h>

@@ -2,9 +2,9 @@
 #ifndef WORKERS_QUERY_PAGE_H
 #define WORKERS_QUERY_PAGE_H
 
-#include "broker/packet/wire.h"
-#include "workers/sql/param.h"
-#include "workers/sql/row.h"
+#include "broker/message/wire.h"
+#include "broker/sql/param.h"
+#include "broker/sql/row.h"
 
 // RC_OK: the answer is in the arena of the question. Otherwise it is NULL: RC_UNAVAILABLE,
 // RC_TIMEOUT, RC_CORRUPT.

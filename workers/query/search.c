@@ -3,8 +3,8 @@
 // takes seconds, and their order would say little (docs/decisions/016-search.md has the figures).
 #include "workers/query/search.h"
 
+#include "broker/sql/column.h"
 #include "workers/query/search_text.h"
-#include "workers/sql/column.h"
 
 #include <string.h>
 

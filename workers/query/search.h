@@ -2,8 +2,8 @@
 #ifndef WORKERS_QUERY_SEARCH_H
 #define WORKERS_QUERY_SEARCH_H
 
+#include "broker/sql/pg.h"
 #include "workers/query/page.h"
-#include "workers/sql/pg.h"
 
 // Best first, then the last written. Of very many only the last written are weighed; the others
 // follow them. What is returned instead of RC_OK is final: done is not called.

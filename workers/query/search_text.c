@@ -1,11 +1,11 @@
 // One pass over the text. Nothing of it but letters, digits and what is not ASCII reaches Postgres,
 // in quotes: no operator of to_tsquery can be smuggled in, and no text can be a syntax error. A
 // word that is several ("INV-2024/77", "ann@example.org") is looked for as a phrase, just as it was
-// written down: workers/audit/words.c.
+// written down: workers/audit/search_text.c.
 #include "workers/query/search_text.h"
 
 #include "broker/base/buf.h"
-#include "workers/sql/column.h"
+#include "broker/sql/column.h"
 
 #include <strings.h>
 

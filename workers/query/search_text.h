@@ -2,7 +2,7 @@
 #ifndef WORKERS_QUERY_SEARCH_TEXT_H
 #define WORKERS_QUERY_SEARCH_TEXT_H
 
-#include "broker/packet/text.h"
+#include "broker/message/text.h"
 
 #define SEARCH_UNITS_MAX 64 // words and phrases; what comes behind them is not looked for
 

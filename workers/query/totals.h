@@ -2,8 +2,8 @@
 #ifndef WORKERS_QUERY_TOTALS_H
 #define WORKERS_QUERY_TOTALS_H
 
+#include "broker/sql/pg.h"
 #include "workers/query/page.h"
-#include "workers/sql/pg.h"
 
 #define TOTALS_MAX 1000 // tenants, the first by name
 

@@ -2,8 +2,8 @@
 #ifndef WORKERS_QUERY_TREE_H
 #define WORKERS_QUERY_TREE_H
 
-#include "broker/packet/wire.h"
-#include "workers/sql/pg.h"
+#include "broker/message/wire.h"
+#include "broker/sql/pg.h"
 
 #define TREE_NODES_MAX 10000 // in one answer, and levels that are walked
 

@@ -2,7 +2,7 @@
 #ifndef WORKERS_QUERY_TREE_ROW_H
 #define WORKERS_QUERY_TREE_ROW_H
 
-#include "broker/packet/wire.h"
+#include "broker/message/wire.h"
 
 // Bytes of a packet that are read for its row. The agents and the times stand before everything
 // that can be long; only agents whose ids and names fill these are not seen whole.

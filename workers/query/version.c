@@ -2,7 +2,7 @@
 #include "workers/query/version.h"
 
 #include "broker/base/log.h"
-#include "broker/packet/check.h"
+#include "broker/message/check.h"
 
 #include <string.h>
 

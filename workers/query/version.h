@@ -2,8 +2,8 @@
 #ifndef WORKERS_QUERY_VERSION_H
 #define WORKERS_QUERY_VERSION_H
 
-#include "broker/packet/wire.h"
-#include "workers/sql/pg.h"
+#include "broker/message/wire.h"
+#include "broker/sql/pg.h"
 
 // Called once, on the loop. packet and its sequence are valid on RC_OK; packet is in the arena.
 // RC_NOT_FOUND: the tenant has no such packet, or it no such event. Others: as pg_on_done.

@@ -5,8 +5,8 @@
 #include "workers/schema/create.h"
 
 #include "broker/base/digest.h"
-#include "broker/packet/issues.h"
-#include "broker/packet/members.h"
+#include "broker/message/issues.h"
+#include "broker/message/members.h"
 #include "workers/schema/validator.h"
 
 #include <inttypes.h>

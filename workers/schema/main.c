@@ -3,8 +3,8 @@
 //   writes  $KV.HR_SCHEMAS.<tenant>.<schema_id>, one conditional append per schema
 //   any number of copies may run, and any of them may be killed at any moment
 
-#include "broker/packet/json_write.h"
-#include "broker/run.h"
+#include "broker/message/json_write.h"
+#include "broker/run/run.h"
 #include "workers/schema/cache.h"
 #include "workers/schema/create.h"
 

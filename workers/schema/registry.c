@@ -2,7 +2,7 @@
 #include "workers/schema/registry.h"
 
 #include "broker/base/log.h"
-#include "broker/subjects.h"
+#include "broker/nats/subjects.h"
 
 #include <assert.h>
 #include <stdio.h>

@@ -3,9 +3,9 @@
 #define WORKERS_SCHEMA_REGISTRY_H
 
 #include "broker/base/id.h"
-#include "broker/bucket.h"
-#include "broker/entry.h"
-#include "broker/service.h"
+#include "broker/nats/entry.h"
+#include "broker/rail/bucket.h"
+#include "broker/rail/service.h"
 
 #define SCHEMA_KEY_BYTES (TOKEN_MAX + 1 + UUID_TEXT_BYTES)
 

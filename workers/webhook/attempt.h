@@ -3,7 +3,7 @@
 #define WORKERS_WEBHOOK_ATTEMPT_H
 
 #include "broker/base/keyring.h"
-#include "broker/packet/wire.h"
+#include "broker/message/wire.h"
 #include "workers/webhook/schedule.h"
 #include "workers/webhook/sender.h"
 

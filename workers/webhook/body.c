@@ -1,7 +1,7 @@
 #include "workers/webhook/body.h"
 
 #include "broker/base/digest.h"
-#include "broker/packet/json_write.h"
+#include "broker/message/json_write.h"
 
 static bool has(Text *const items, size_t count, Text wanted)
 {

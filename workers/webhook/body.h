@@ -3,7 +3,7 @@
 #define WORKERS_WEBHOOK_BODY_H
 
 #include "broker/base/id.h"
-#include "broker/packet/heard.h"
+#include "broker/packet/event_names.h"
 
 // The name under which the hook wants to hear of the record; NULL: it does not. Static, or "*"'s.
 const char *body_wanted(const Hr__Hook *hook, const Hr__PacketRecord *record);

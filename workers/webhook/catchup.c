@@ -3,7 +3,7 @@
 #include "workers/webhook/catchup.h"
 
 #include "broker/base/log.h"
-#include "broker/subjects.h"
+#include "broker/nats/subjects.h"
 #include "workers/webhook/requeue.h"
 
 #include <inttypes.h>

@@ -3,7 +3,7 @@
 #ifndef WORKERS_WEBHOOK_CATCHUP_H
 #define WORKERS_WEBHOOK_CATCHUP_H
 
-#include "broker/consume.h"
+#include "broker/nats/consume.h"
 #include "workers/webhook/queue.h"
 #include "workers/webhook/records.h"
 #include "workers/webhook/registry.h"

@@ -3,11 +3,11 @@
 // more than that.
 #include "workers/webhook/courier.h"
 
-#include "broker/alarm.h"
 #include "broker/base/log.h"
-#include "broker/metrics.h"
-#include "broker/packet/json_write.h"
-#include "broker/subjects.h"
+#include "broker/base/metrics.h"
+#include "broker/message/json_write.h"
+#include "broker/nats/subjects.h"
+#include "broker/rail/alarm.h"
 #include "workers/webhook/body.h"
 #include "workers/webhook/owners.h"
 

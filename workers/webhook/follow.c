@@ -2,8 +2,8 @@
 #include "workers/webhook/follow.h"
 
 #include "broker/base/log.h"
-#include "broker/consume.h"
-#include "broker/packet/head.h"
+#include "broker/nats/consume.h"
+#include "broker/packet/summary.h"
 #include "workers/webhook/body.h"
 #include "workers/webhook/catchup.h"
 #include "workers/webhook/progress.h"

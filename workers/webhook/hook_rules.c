@@ -1,8 +1,8 @@
 #include "workers/webhook/hook_rules.h"
 
 #include "broker/base/digest.h"
-#include "broker/packet/heard.h"
-#include "broker/packet/json_write.h"
+#include "broker/message/json_write.h"
+#include "broker/packet/event_names.h"
 
 #define CHANGES_KEPT 8
 #define EVENTS_MAX 64

@@ -2,7 +2,7 @@
 #ifndef WORKERS_WEBHOOK_HOOK_RULES_H
 #define WORKERS_WEBHOOK_HOOK_RULES_H
 
-#include "broker/packet/issues.h"
+#include "broker/message/issues.h"
 
 // Appends to issues, under body.events, what is no event of ours.
 void hook_rules_events(Text *const events, size_t count, struct issues *issues);

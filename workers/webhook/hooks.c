@@ -3,7 +3,7 @@
 #include "workers/webhook/hooks.h"
 
 #include "broker/base/digest.h"
-#include "broker/packet/issues.h"
+#include "broker/message/issues.h"
 #include "workers/webhook/hook_rules.h"
 #include "workers/webhook/lookup.h"
 #include "workers/webhook/secret.h"

@@ -2,7 +2,7 @@
 #ifndef WORKERS_WEBHOOK_HOOKS_H
 #define WORKERS_WEBHOOK_HOOKS_H
 
-#include "broker/service.h"
+#include "broker/rail/service.h"
 #include "workers/webhook/attempt.h"
 #include "workers/webhook/records.h"
 #include "workers/webhook/registry.h"

@@ -8,6 +8,7 @@
 //   not written down is sent again, under the same delivery id
 
 #include "broker/base/log.h"
+#include "broker/run/run.h"
 #include "workers/webhook/follow.h"
 #include "workers/webhook/orders.h"
 #include "workers/webhook/replay.h"

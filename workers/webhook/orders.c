@@ -2,8 +2,8 @@
 // are answered by.
 #include "workers/webhook/orders.h"
 
-#include "broker/answers.h"
 #include "broker/base/digest.h"
+#include "broker/rail/answers.h"
 
 #include <inttypes.h>
 #include <stdlib.h>

@@ -3,9 +3,9 @@
 
 #include "broker/base/digest.h"
 #include "broker/base/log.h"
-#include "broker/consume.h"
-#include "broker/entry.h"
-#include "broker/subjects.h"
+#include "broker/nats/consume.h"
+#include "broker/nats/entry.h"
+#include "broker/nats/subjects.h"
 
 #include <inttypes.h>
 #include <stdio.h>

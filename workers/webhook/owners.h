@@ -7,8 +7,8 @@
 #ifndef WORKERS_WEBHOOK_OWNERS_H
 #define WORKERS_WEBHOOK_OWNERS_H
 
-#include "broker/packet/wire.h"
-#include "broker/run.h"
+#include "broker/message/wire.h"
+#include "broker/run/run.h"
 
 #define PARTITIONS 16
 

@@ -13,7 +13,7 @@
 #define WORKERS_WEBHOOK_QUEUE_H
 
 #include "broker/base/id.h"
-#include "broker/packet/wire.h"
+#include "broker/message/wire.h"
 
 #include <uthash.h>
 

@@ -2,10 +2,10 @@
 #ifndef WORKERS_WEBHOOK_RECORDS_H
 #define WORKERS_WEBHOOK_RECORDS_H
 
-#include "broker/entry.h"
-#include "broker/packet/wire.h"
-#include "broker/run.h"
-#include "broker/subjects.h"
+#include "broker/message/wire.h"
+#include "broker/nats/entry.h"
+#include "broker/nats/subjects.h"
+#include "broker/run/run.h"
 
 struct records {
     struct run *run;

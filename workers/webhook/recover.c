@@ -3,7 +3,7 @@
 #include "workers/webhook/recover.h"
 
 #include "broker/base/log.h"
-#include "broker/subjects.h"
+#include "broker/nats/subjects.h"
 
 #include <inttypes.h>
 #include <stdio.h>

@@ -2,7 +2,7 @@
 #ifndef WORKERS_WEBHOOK_RECOVER_H
 #define WORKERS_WEBHOOK_RECOVER_H
 
-#include "broker/consume.h"
+#include "broker/nats/consume.h"
 #include "workers/webhook/queue.h"
 #include "workers/webhook/records.h"
 

@@ -1,7 +1,7 @@
 #include "workers/webhook/registry.h"
 
-#include "broker/entry.h"
-#include "broker/subjects.h"
+#include "broker/nats/entry.h"
+#include "broker/nats/subjects.h"
 
 #include <stdio.h>
 #include <stdlib.h>

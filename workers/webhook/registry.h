@@ -3,7 +3,7 @@
 #ifndef WORKERS_WEBHOOK_REGISTRY_H
 #define WORKERS_WEBHOOK_REGISTRY_H
 
-#include "broker/bucket.h"
+#include "broker/rail/bucket.h"
 #include "workers/webhook/queue.h"
 
 struct registry;

@@ -3,8 +3,8 @@
 // attempts and one outcome.
 #include "workers/webhook/replay.h"
 
-#include "broker/answers.h"
-#include "broker/packet/json_write.h"
+#include "broker/message/json_write.h"
+#include "broker/rail/answers.h"
 #include "workers/webhook/hook_rules.h"
 
 #include <inttypes.h>

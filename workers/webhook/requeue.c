@@ -7,7 +7,7 @@
 #include "workers/webhook/requeue.h"
 
 #include "broker/base/log.h"
-#include "broker/consume.h"
+#include "broker/nats/consume.h"
 #include "workers/webhook/recover.h"
 
 #include <assert.h>

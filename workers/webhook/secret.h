@@ -3,7 +3,7 @@
 #define WORKERS_WEBHOOK_SECRET_H
 
 #include "broker/base/keyring.h"
-#include "broker/packet/wire.h"
+#include "broker/message/wire.h"
 
 #define SECRET_BYTES_MAX 1024 // 256 characters of UTF-8
 

@@ -6,7 +6,7 @@
 #ifndef WORKERS_WEBHOOK_SENDER_H
 #define WORKERS_WEBHOOK_SENDER_H
 
-#include "broker/conn.h"
+#include "broker/nats/conn.h"
 
 #include <uv.h>
 

@@ -5,8 +5,8 @@
 #include "clients/cli/audit/export_read.h"
 
 #include "broker/base/timestamp.h"
-#include "broker/packet/json_read.h"
-#include "broker/packet/seal_wire.h"
+#include "broker/message/json_read.h"
+#include "broker/seal/seal_wire.h"
 
 #include <assert.h>
 #include <errno.h>

@@ -5,7 +5,7 @@
 #ifndef CLIENTS_CLI_AUDIT_EXPORT_READ_H
 #define CLIENTS_CLI_AUDIT_EXPORT_READ_H
 
-#include "broker/packet/seal.h"
+#include "broker/seal/seal.h"
 
 // A row is not larger than this, whatever it holds.
 #define EXPORT_ROW_BYTES_MAX (256u << 20)

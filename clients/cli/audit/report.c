@@ -2,7 +2,7 @@
 // nothing to a terminal.
 #include "clients/cli/audit/report.h"
 
-#include "broker/packet/json_write.h"
+#include "broker/message/json_write.h"
 
 #include <inttypes.h>
 #include <stdio.h>

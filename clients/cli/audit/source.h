@@ -2,8 +2,8 @@
 #ifndef CLIENTS_CLI_AUDIT_SOURCE_H
 #define CLIENTS_CLI_AUDIT_SOURCE_H
 
-#include "clients/cli/audit/progress.h"
 #include "clients/cli/audit/verify.h"
+#include "clients/cli/progress.h"
 
 // Each says on standard error what it cannot read, and returns RC_OK or something else.
 

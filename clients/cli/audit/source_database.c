@@ -3,8 +3,8 @@
 // behind them.
 #include "clients/cli/audit/source.h"
 
-#include "workers/sql/pg.h"
-#include "workers/sql/sealed_row.h"
+#include "broker/sql/pg.h"
+#include "broker/sql/sealed_row.h"
 
 #include <stdio.h>
 #include <stdlib.h>

@@ -1,8 +1,8 @@
 // Heads and exports out of files.
 #include "clients/cli/audit/source.h"
 
-#include "broker/packet/json_read.h"
-#include "broker/packet/seal_wire.h"
+#include "broker/message/json_read.h"
+#include "broker/seal/seal_wire.h"
 #include "clients/cli/audit/export_read.h"
 
 #include <errno.h>

@@ -1,11 +1,11 @@
 // Finds out whether the rows of an audit log are what was stored, all of it and nothing else.
 //
-// Rows come in any interleaving of the chains, each chain in its order; broker/packet/seal.h says
+// Rows come in any interleaving of the chains, each chain in its order; broker/seal/seal.h says
 // what they are sealed with. Memory: a little per chain and per head. One thread.
 #ifndef CLIENTS_CLI_AUDIT_VERIFY_H
 #define CLIENTS_CLI_AUDIT_VERIFY_H
 
-#include "broker/packet/seal.h"
+#include "broker/seal/seal.h"
 
 //  kind        what a person is told
 #define VERIFY_LIST(X)                                                                             \

@@ -8,9 +8,9 @@
 #include "clients/cli/restore/restore.h"
 
 #include "broker/base/log.h"
-#include "broker/store.h"
-#include "broker/topology.h"
-#include "workers/sql/pg.h"
+#include "broker/nats/topology.h"
+#include "broker/rail/store.h"
+#include "broker/sql/pg.h"
 
 #include <stdlib.h>
 

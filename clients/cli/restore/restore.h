@@ -3,7 +3,7 @@
 #define CLIENTS_CLI_RESTORE_RESTORE_H
 
 #include "broker/base/rc.h"
-#include "clients/cli/audit/progress.h"
+#include "clients/cli/progress.h"
 
 #include <stdbool.h>
 #include <stdint.h>

@@ -3,7 +3,7 @@
 
 #include "broker/base/id.h"
 #include "broker/base/timestamp.h"
-#include "workers/sql/migrate.h"
+#include "broker/sql/migrate.h"
 
 #include <criterion/criterion.h>
 #include <fcntl.h>

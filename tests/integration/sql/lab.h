@@ -4,7 +4,7 @@
 #define TESTS_INTEGRATION_SQL_LAB_H
 
 #include "broker/base/arena.h"
-#include "workers/sql/pg.h"
+#include "broker/sql/pg.h"
 
 #include <stdbool.h>
 #include <stdint.h>

@@ -1,6 +1,6 @@
 // Migrations against a real server.
+#include "broker/sql/migrate.h"
 #include "tests/integration/sql/lab.h"
-#include "workers/sql/migrate.h"
 
 #include <criterion/criterion.h>
 #include <string.h>
