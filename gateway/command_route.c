@@ -44,6 +44,11 @@ ProtobufCMessage *command_request(struct exchange *exchange)
     return message;
 }
 
+static void on_reply(struct exchange *exchange, ProtobufCMessage *reply, uint64_t sequence)
+{
+    http_reply(exchange, reply, sequence);
+}
+
 void command_route(struct exchange *exchange)
 {
     unsigned flags = route_flags(exchange->route);
@@ -56,5 +61,5 @@ void command_route(struct exchange *exchange)
     if ((flags & COMMAND_CHANGES) != 0)
         backend_change(exchange, request);
     else
-        backend_send(exchange, request, http_reply);
+        backend_send(exchange, request, on_reply);
 }
