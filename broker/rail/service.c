@@ -365,8 +365,8 @@ static void on_ping(void *ctx, struct command *command)
     pong->has_worker = true;
     pong->worker = text_of(service->config->name);
     pong->has_ready = true;
-    pong->ready =
-        service->config->ready == NULL || service->config->ready(service->config->ctx, &reason);
+    pong->ready = service->config->ready == NULL ||
+                  service->config->ready(service->config->ready_ctx, &reason);
     pong->has_reason = reason != NULL;
     if (reason != NULL)
         pong->reason = text_of(reason);
@@ -408,7 +408,7 @@ static enum rc listen_to_command(struct service *service, enum command_id id)
     command_fn handle = handler_of(config, id);
     bool is_ours = strcmp(row->worker, config->name) == 0;
 
-    if (is_ours && handle == NULL && config->decide != NULL && decide_of(id) != NULL)
+    if (is_ours && handle == NULL && decide_of(id) != NULL)
         return listen_to(service, row, config->decide, config->store);
     if (is_ours != (handle != NULL)) {
         log_error("service.handlers", "noun=%s verb=%s worker=%s", row->noun, row->verb,

@@ -50,11 +50,12 @@ struct service_config {
     // Of every command that the table gives to this worker and that is not a decision alone.
     const struct command_handler *handlers;
     size_t handler_count;
-    command_fn decide;   // command_decide, for the commands that are; NULL: the worker has none
+    command_fn decide;   // command_decide, for the commands that are
     struct store *store; // its ctx
     // Is the worker able to do its work? May set *reason to a static phrase. NULL: always.
     bool (*ready)(void *ctx, const char **reason);
-    void *ctx; // for ready and the handlers
+    void *ready_ctx;
+    void *ctx; // for the handlers
 };
 
 // config and what it points to must outlive the service. RC_CONFIG: bad settings. RC_IO: logged.

@@ -69,6 +69,11 @@ struct run {
     int status;
 };
 
+static void *settings_of(const struct run *run)
+{
+    return run->spec->settings != NULL ? run->spec->settings : run->app;
+}
+
 uv_loop_t *run_loop(struct run *run)
 {
     return &run->loop;
@@ -317,7 +322,7 @@ static enum rc load_settings(struct run *run)
 
     if (!run->spec->speaks_for_others && cfg_load(service_keys, &limits) != RC_OK)
         rc = RC_CONFIG;
-    if (run->spec->keys != NULL && cfg_load(run->spec->keys, run->app) != RC_OK)
+    if (run->spec->keys != NULL && cfg_load(run->spec->keys, settings_of(run)) != RC_OK)
         rc = RC_CONFIG;
     if (rc != RC_OK)
         return rc;

@@ -13,7 +13,8 @@
 struct run_spec {
     const char *name;           // of the program, in logs and in its reply subjects
     const char *summary;        // one line for --help
-    const struct cfg_key *keys; // of the program's own settings, for app
+    const struct cfg_key *keys; // of the program's own settings; NULL: none
+    void *settings;             // the struct that they are of; NULL: app
     bool creates_topology;      // false: waits until somebody else has
     bool speaks_for_others;     // sends requests with the inboxes of others
 

@@ -8,8 +8,7 @@
 //   later
 
 #include "broker/nats/subjects.h"
-#include "broker/rail/service.h"
-#include "broker/run/run.h"
+#include "broker/run/worker.h"
 #include "workers/audit/deliveries.h"
 #include "workers/audit/follow.h"
 
@@ -24,8 +23,6 @@ struct app {
     struct keyring *ring;
     struct follower *follower;
     struct deliveries *deliveries;
-    struct service_config config;
-    struct service *service; // answers pings, and shows the worker to service discovery
 };
 
 static const struct cfg_key keys[] = {
@@ -68,15 +65,7 @@ static enum rc on_open(void *ctx, struct run *run)
     }
     if (rc == RC_OK)
         rc = deliveries_open(&app->deliveries, run, app->postgres_url, app->deliveries_days);
-    if (rc != RC_OK)
-        return rc;
-    app->config = (struct service_config){
-        .name = "audit",
-        .help = "writes every record of the stream into Postgres",
-        .ready = is_ready,
-        .ctx = app,
-    };
-    return service_open(&app->service, run_conn(run), &app->config);
+    return rc;
 }
 
 static void on_drain(void *ctx)
@@ -93,7 +82,6 @@ static void on_close(void *ctx) // also runs when on_open() failed
 {
     struct app *app = ctx;
 
-    service_close(app->service);
     deliveries_close(app->deliveries);
     follow_close(app->follower);
     keyring_close(app->ring);
@@ -101,18 +89,17 @@ static void on_close(void *ctx) // also runs when on_open() failed
 
 int main(int argc, char **argv)
 {
-    static const struct run_spec spec = {
-        .name = "hr-worker-audit",
+    static const struct worker_spec spec = {
+        .name = "audit",
         .summary = "writes every record of the stream into Postgres",
         .keys = keys,
-        .creates_topology = true,
         .open = on_open,
-        .close = on_close,
         .ready = is_ready,
         .drain = on_drain,
         .in_hand = on_in_hand,
+        .close = on_close,
     };
     struct app app = {0};
 
-    return run_program(argc, argv, &spec, &app);
+    return worker_main(argc, argv, &spec, &app);
 }

@@ -5,14 +5,12 @@
 //   any number of copies may run, and any of them may be killed at any moment
 
 #include "broker/nats/subjects.h"
-#include "broker/run/run.h"
+#include "broker/run/worker.h"
 #include "workers/chain/chain.h"
 
 struct app {
     struct chain chain; // first: its limits are settings
     struct bucket *tenants;
-    struct service_config config;
-    struct service *service;
 };
 
 static const struct cfg_key keys[] = {
@@ -37,14 +35,6 @@ static bool is_ready(void *ctx, const char **reason)
     return bucket_is_current(app->tenants);
 }
 
-static bool service_is_ready(void *ctx, const char **reason)
-{
-    const struct chain *chain = ctx;
-
-    *reason = "the tenants' limits are not known";
-    return bucket_is_current(chain->settings.tenants);
-}
-
 static enum rc on_open(void *ctx, struct run *run)
 {
     struct app *app = ctx;
@@ -60,49 +50,35 @@ static enum rc on_open(void *ctx, struct run *run)
                       "", depth_bounds, sizeof depth_bounds / sizeof depth_bounds[0]);
     app->chain.store = run_store(run);
     app->chain.settings.tenants = app->tenants;
-    app->config = (struct service_config){
-        .name = "chain",
-        .help = "makes follow-up packets",
-        .handlers = handlers,
-        .handler_count = sizeof handlers / sizeof handlers[0],
-        .ready = service_is_ready,
-        .ctx = &app->chain,
-    };
-    return service_open(&app->service, run_conn(run), &app->config);
-}
-
-static void on_drain(void *ctx)
-{
-    service_drain(((struct app *)ctx)->service);
-}
-
-static size_t on_in_hand(void *ctx)
-{
-    return service_in_hand(((struct app *)ctx)->service);
+    return RC_OK;
 }
 
 static void on_close(void *ctx) // also runs when on_open() failed
 {
     struct app *app = ctx;
 
-    service_close(app->service);
     bucket_close(app->tenants);
+}
+
+static void *handler_ctx(void *ctx)
+{
+    return &((struct app *)ctx)->chain;
 }
 
 int main(int argc, char **argv)
 {
-    static const struct run_spec spec = {
-        .name = "hr-worker-chain",
+    static const struct worker_spec spec = {
+        .name = "chain",
         .summary = "makes follow-up packets",
         .keys = keys,
-        .creates_topology = true,
+        .handlers = handlers,
+        .handler_count = sizeof handlers / sizeof handlers[0],
+        .handler_ctx = handler_ctx,
         .open = on_open,
-        .close = on_close,
         .ready = is_ready,
-        .drain = on_drain,
-        .in_hand = on_in_hand,
+        .close = on_close,
     };
     struct app app = {0};
 
-    return run_program(argc, argv, &spec, &app);
+    return worker_main(argc, argv, &spec, &app);
 }

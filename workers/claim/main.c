@@ -12,7 +12,7 @@
 #include "broker/rail/commands.h"
 #include "broker/rail/feed.h"
 #include "broker/rail/timers.h"
-#include "broker/run/run.h"
+#include "broker/run/worker.h"
 #include "workers/claim/next.h"
 
 struct app {
@@ -26,8 +26,6 @@ struct app {
     struct give_back *give_back;
     struct subscription *withdrawals;
     struct feed *feed;
-    struct service_config config;
-    struct service *service;
 };
 
 static const struct cfg_key keys[] = {
@@ -201,27 +199,16 @@ static enum rc on_open(void *ctx, struct run *run)
                           (size_t)app->waiting_max);
     app->feed = feed_open(
         run, &(struct feed_config){.on_packet = on_packet, .on_current = on_current, .ctx = app});
-    app->config = (struct service_config){
-        .name = "claim",
-        .help = "lets agents take packets, keep them, and give them back",
-        .handlers = handlers,
-        .decide = command_decide,
-        .store = run_store(run),
-        .handler_count = sizeof handlers / sizeof handlers[0],
-        .ready = is_ready,
-        .ctx = app,
-    };
     if (conn_subscribe(&app->withdrawals, run_conn(run), SUBJECT_WITHDRAW, NULL, on_withdraw,
                        app) != RC_OK)
         return RC_IO;
-    return service_open(&app->service, run_conn(run), &app->config);
+    return RC_OK;
 }
 
 static void on_drain(void *ctx)
 {
     struct app *app = ctx;
 
-    service_drain(app->service);
     timers_drain(app->timers);
     next_drain(app->next);
 }
@@ -230,15 +217,13 @@ static size_t on_in_hand(void *ctx)
 {
     struct app *app = ctx;
 
-    return service_in_hand(app->service) + timers_in_hand(app->timers) +
-           give_back_in_hand(app->give_back);
+    return timers_in_hand(app->timers) + give_back_in_hand(app->give_back);
 }
 
 static void on_close(void *ctx) // also runs when on_open() failed
 {
     struct app *app = ctx;
 
-    service_close(app->service);
     feed_close(app->feed);
     conn_unsubscribe(app->withdrawals);
     next_close(app->next);
@@ -250,18 +235,19 @@ static void on_close(void *ctx) // also runs when on_open() failed
 
 int main(int argc, char **argv)
 {
-    static const struct run_spec spec = {
-        .name = "hr-worker-claim",
+    static const struct worker_spec spec = {
+        .name = "claim",
         .summary = "lets agents take packets, keep them, and give them back",
         .keys = keys,
-        .creates_topology = true,
+        .handlers = handlers,
+        .handler_count = sizeof handlers / sizeof handlers[0],
         .open = on_open,
-        .close = on_close,
         .ready = is_ready,
         .drain = on_drain,
         .in_hand = on_in_hand,
+        .close = on_close,
     };
     struct app app = {0};
 
-    return run_program(argc, argv, &spec, &app);
+    return worker_main(argc, argv, &spec, &app);
 }

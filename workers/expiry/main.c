@@ -8,9 +8,8 @@
 #include "broker/nats/subjects.h"
 #include "broker/rail/bucket.h"
 #include "broker/rail/feed.h"
-#include "broker/rail/service.h"
 #include "broker/rail/timers.h"
-#include "broker/run/run.h"
+#include "broker/run/worker.h"
 #include "workers/expiry/projected.h"
 #include "workers/expiry/sweep.h"
 
@@ -25,8 +24,6 @@ struct app {
     struct timers *timers;
     struct sweep *sweep;
     struct feed *feed;
-    struct service_config config;
-    struct service *service;
 };
 
 static const struct cfg_key keys[] = {
@@ -115,20 +112,13 @@ static enum rc on_open(void *ctx, struct run *run)
                                                             .on_change = on_tenant,
                                                             .ctx = app});
     open_feed(app);
-    app->config = (struct service_config){
-        .name = "expiry",
-        .help = "ends packets that are too old, and lets finished ones leave the stream",
-        .ready = is_ready,
-        .ctx = app,
-    };
-    return service_open(&app->service, run_conn(run), &app->config);
+    return RC_OK;
 }
 
 static void on_drain(void *ctx)
 {
     struct app *app = ctx;
 
-    service_drain(app->service);
     timers_drain(app->timers);
     sweep_drain(app->sweep);
 }
@@ -137,14 +127,13 @@ static size_t on_in_hand(void *ctx)
 {
     struct app *app = ctx;
 
-    return service_in_hand(app->service) + timers_in_hand(app->timers) + sweep_in_hand(app->sweep);
+    return timers_in_hand(app->timers) + sweep_in_hand(app->sweep);
 }
 
 static void on_close(void *ctx) // also runs when on_open() failed
 {
     struct app *app = ctx;
 
-    service_close(app->service);
     feed_close(app->feed);
     bucket_close(app->tenants);
     timers_close(app->timers);
@@ -154,18 +143,17 @@ static void on_close(void *ctx) // also runs when on_open() failed
 
 int main(int argc, char **argv)
 {
-    static const struct run_spec spec = {
-        .name = "hr-worker-expiry",
+    static const struct worker_spec spec = {
+        .name = "expiry",
         .summary = "ends packets that are too old, and lets finished ones leave the stream",
         .keys = keys,
-        .creates_topology = true,
         .open = on_open,
-        .close = on_close,
         .ready = is_ready,
         .drain = on_drain,
         .in_hand = on_in_hand,
+        .close = on_close,
     };
     struct app app = {0};
 
-    return run_program(argc, argv, &spec, &app);
+    return worker_main(argc, argv, &spec, &app);
 }

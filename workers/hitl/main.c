@@ -9,7 +9,7 @@
 #include "broker/rail/commands.h"
 #include "broker/rail/feed.h"
 #include "broker/rail/timers.h"
-#include "broker/run/run.h"
+#include "broker/run/worker.h"
 #include "workers/hitl/electors.h"
 
 struct app {
@@ -17,8 +17,6 @@ struct app {
     struct bucket *keys;
     struct timers *timers;
     struct feed *feed;
-    struct service_config config;
-    struct service *service;
 };
 
 static void on_respond(void *ctx, struct command *command)
@@ -104,22 +102,13 @@ static enum rc on_open(void *ctx, struct run *run)
                                                          .descriptor = &hr__api_key__descriptor});
     app->timers = timers_open(run, &(struct timers_config){.kinds = DUE_HITL});
     app->feed = feed_open(run, &(struct feed_config){.on_packet = on_packet, .ctx = app});
-    app->config = (struct service_config){
-        .name = "hitl",
-        .help = "takes humans' answers, and acts when there is none in time",
-        .handlers = handlers,
-        .handler_count = sizeof handlers / sizeof handlers[0],
-        .ready = is_ready,
-        .ctx = app,
-    };
-    return service_open(&app->service, run_conn(run), &app->config);
+    return RC_OK;
 }
 
 static void on_drain(void *ctx)
 {
     struct app *app = ctx;
 
-    service_drain(app->service);
     timers_drain(app->timers);
 }
 
@@ -127,14 +116,13 @@ static size_t on_in_hand(void *ctx)
 {
     struct app *app = ctx;
 
-    return service_in_hand(app->service) + timers_in_hand(app->timers);
+    return timers_in_hand(app->timers);
 }
 
 static void on_close(void *ctx) // also runs when on_open() failed
 {
     struct app *app = ctx;
 
-    service_close(app->service);
     feed_close(app->feed);
     timers_close(app->timers);
     bucket_close(app->keys);
@@ -142,17 +130,18 @@ static void on_close(void *ctx) // also runs when on_open() failed
 
 int main(int argc, char **argv)
 {
-    static const struct run_spec spec = {
-        .name = "hr-worker-hitl",
+    static const struct worker_spec spec = {
+        .name = "hitl",
         .summary = "takes humans' answers, and acts when there is none in time",
-        .creates_topology = true,
+        .handlers = handlers,
+        .handler_count = sizeof handlers / sizeof handlers[0],
         .open = on_open,
-        .close = on_close,
         .ready = is_ready,
         .drain = on_drain,
         .in_hand = on_in_hand,
+        .close = on_close,
     };
     struct app app = {0};
 
-    return run_program(argc, argv, &spec, &app);
+    return worker_main(argc, argv, &spec, &app);
 }

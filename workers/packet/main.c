@@ -11,7 +11,7 @@
 #include "broker/rail/commands.h"
 #include "broker/rail/parent.h"
 #include "broker/rail/schema_check.h"
-#include "broker/run/run.h"
+#include "broker/run/worker.h"
 #include "workers/packet/batches.h"
 #include "workers/packet/follow.h"
 
@@ -20,8 +20,6 @@ struct app {
     int64_t batch_max;
     struct parent_settings parents;
     struct bucket *tenants;
-    struct service_config config;
-    struct service *service;
 };
 
 static const struct cfg_key keys[] = {
@@ -105,51 +103,29 @@ static enum rc on_open(void *ctx, struct run *run)
     app->run = run;
     app->tenants = bucket_open(run, &tenants);
     app->parents.tenants = app->tenants;
-    app->config = (struct service_config){
-        .name = "packet",
-        .help = "creates, reads, changes and deletes packets",
-        .handlers = handlers,
-        .decide = command_decide,
-        .store = run_store(run),
-        .handler_count = sizeof handlers / sizeof handlers[0],
-        .ready = is_ready,
-        .ctx = app,
-    };
-    return service_open(&app->service, run_conn(run), &app->config);
-}
-
-static void on_drain(void *ctx)
-{
-    service_drain(((struct app *)ctx)->service);
-}
-
-static size_t on_in_hand(void *ctx)
-{
-    return service_in_hand(((struct app *)ctx)->service);
+    return RC_OK;
 }
 
 static void on_close(void *ctx) // also runs when on_open() failed
 {
     struct app *app = ctx;
 
-    service_close(app->service);
     bucket_close(app->tenants);
 }
 
 int main(int argc, char **argv)
 {
-    static const struct run_spec spec = {
-        .name = "hr-worker-packet",
+    static const struct worker_spec spec = {
+        .name = "packet",
         .summary = "creates, reads, changes and deletes packets",
         .keys = keys,
-        .creates_topology = true,
+        .handlers = handlers,
+        .handler_count = sizeof handlers / sizeof handlers[0],
         .open = on_open,
-        .close = on_close,
         .ready = is_ready,
-        .drain = on_drain,
-        .in_hand = on_in_hand,
+        .close = on_close,
     };
     struct app app = {0};
 
-    return run_program(argc, argv, &spec, &app);
+    return worker_main(argc, argv, &spec, &app);
 }

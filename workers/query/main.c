@@ -11,8 +11,7 @@
 #include "broker/nats/subjects.h"
 #include "broker/rail/bucket.h"
 #include "broker/rail/commands.h"
-#include "broker/rail/service.h"
-#include "broker/run/run.h"
+#include "broker/run/worker.h"
 #include "workers/query/audit_export.h"
 #include "workers/query/audit_list.h"
 #include "workers/query/awaiting.h"
@@ -37,8 +36,6 @@ struct app {
     struct barrier *barrier;
     struct bucket *hooks;
     struct bucket *keys;
-    struct service_config config;
-    struct service *service;
 };
 
 static const struct cfg_key keys[] = {
@@ -523,25 +520,7 @@ static enum rc on_open(void *ctx, struct run *run)
     app->keys = bucket_open(run, &(struct bucket_config){.stream = STREAM_KEYS,
                                                          .subject = SUBJECT_KEYS,
                                                          .descriptor = &hr__api_key__descriptor});
-    app->config = (struct service_config){
-        .name = "query",
-        .help = "lists, histories and the audit log",
-        .handlers = handlers,
-        .handler_count = sizeof handlers / sizeof handlers[0],
-        .ready = is_ready,
-        .ctx = app,
-    };
-    return service_open(&app->service, run_conn(run), &app->config);
-}
-
-static void on_drain(void *ctx)
-{
-    service_drain(((struct app *)ctx)->service);
-}
-
-static size_t on_in_hand(void *ctx)
-{
-    return service_in_hand(((struct app *)ctx)->service);
+    return RC_OK;
 }
 
 static void on_close(void *ctx) // also runs when on_open() failed
@@ -553,23 +532,21 @@ static void on_close(void *ctx) // also runs when on_open() failed
     bucket_close(app->hooks);
     bucket_close(app->keys);
     pg_close(app->pg, NULL, NULL);
-    service_close(app->service);
 }
 
 int main(int argc, char **argv)
 {
-    static const struct run_spec spec = {
-        .name = "hr-worker-query",
+    static const struct worker_spec spec = {
+        .name = "query",
         .summary = "answers lists, histories and the audit log out of Postgres",
         .keys = keys,
-        .creates_topology = true,
+        .handlers = handlers,
+        .handler_count = sizeof handlers / sizeof handlers[0],
         .open = on_open,
-        .close = on_close,
         .ready = is_ready,
-        .drain = on_drain,
-        .in_hand = on_in_hand,
+        .close = on_close,
     };
     struct app app = {0};
 
-    return run_program(argc, argv, &spec, &app);
+    return worker_main(argc, argv, &spec, &app);
 }

@@ -4,7 +4,7 @@
 //   any number of copies may run, and any of them may be killed at any moment
 
 #include "broker/message/json_write.h"
-#include "broker/run/run.h"
+#include "broker/run/worker.h"
 #include "workers/schema/cache.h"
 #include "workers/schema/create.h"
 
@@ -15,8 +15,6 @@ struct app {
     int64_t per_tenant;
     struct registry *registry;
     struct cache *cache;
-    struct service_config config;
-    struct service *service;
 };
 
 static const struct cfg_key keys[] = {
@@ -177,50 +175,30 @@ static enum rc on_open(void *ctx, struct run *run)
 
     app->registry = registry_open(run);
     app->cache = cache_create(CACHE_MAX);
-    app->config = (struct service_config){
-        .name = "schema",
-        .help = "keeps JSON Schemas, and tells whether a context fits one",
-        .handlers = handlers,
-        .handler_count = sizeof handlers / sizeof handlers[0],
-        .ready = is_ready,
-        .ctx = app,
-    };
-    return service_open(&app->service, run_conn(run), &app->config);
-}
-
-static void on_drain(void *ctx)
-{
-    service_drain(((struct app *)ctx)->service);
-}
-
-static size_t on_in_hand(void *ctx)
-{
-    return service_in_hand(((struct app *)ctx)->service);
+    return RC_OK;
 }
 
 static void on_close(void *ctx) // also runs when on_open() failed
 {
     struct app *app = ctx;
 
-    service_close(app->service);
     registry_close(app->registry);
     cache_destroy(app->cache);
 }
 
 int main(int argc, char **argv)
 {
-    static const struct run_spec spec = {
-        .name = "hr-worker-schema",
+    static const struct worker_spec spec = {
+        .name = "schema",
         .summary = "keeps JSON Schemas, and tells whether a context fits one",
         .keys = keys,
-        .creates_topology = true,
+        .handlers = handlers,
+        .handler_count = sizeof handlers / sizeof handlers[0],
         .open = on_open,
-        .close = on_close,
         .ready = is_ready,
-        .drain = on_drain,
-        .in_hand = on_in_hand,
+        .close = on_close,
     };
     struct app app = {0};
 
-    return run_program(argc, argv, &spec, &app);
+    return worker_main(argc, argv, &spec, &app);
 }

@@ -8,7 +8,7 @@
 //   not written down is sent again, under the same delivery id
 
 #include "broker/base/log.h"
-#include "broker/run/run.h"
+#include "broker/run/worker.h"
 #include "workers/webhook/follow.h"
 #include "workers/webhook/orders.h"
 #include "workers/webhook/replay.h"
@@ -38,8 +38,6 @@ struct app {
     struct courier *courier;
     struct follower *follower;
     struct owners *owners;
-    struct service_config config;
-    struct service *service;
 };
 
 static const struct cfg_key keys[] = {
@@ -89,23 +87,12 @@ static const struct command_handler handlers[] = {
     {CMD_HOOK_RECOVER,   orders_on_recover  },
 };
 
-static bool app_is_ready(const struct app *app, const char **reason)
-{
-    *reason = "reading the webhooks";
-    return registry_is_current(app->hooks.registry) && owners_are_known(app->owners);
-}
-
 static bool is_ready(void *ctx, const char **reason)
 {
-    return app_is_ready(ctx, reason);
-}
+    const struct app *app = ctx;
 
-// The service's ctx is the struct hooks, for its handlers.
-static bool service_is_ready(void *ctx, const char **reason)
-{
-    const char *hooks = ctx;
-
-    return app_is_ready((const void *)(hooks - offsetof(struct app, hooks)), reason);
+    *reason = "reading the webhooks";
+    return registry_is_current(app->hooks.registry) && owners_are_known(app->owners);
 }
 
 static void on_hook(void *ctx, const char *key, const Hr__Hook *hook)
@@ -201,22 +188,13 @@ static enum rc on_open(void *ctx, struct run *run)
     if (rc != RC_OK)
         return rc;
     open_parts(app, run);
-    app->config = (struct service_config){
-        .name = "webhook",
-        .help = "tells others of changes over HTTP",
-        .handlers = handlers,
-        .handler_count = sizeof handlers / sizeof handlers[0],
-        .ready = service_is_ready,
-        .ctx = &app->hooks,
-    };
-    return service_open(&app->service, run_conn(run), &app->config);
+    return RC_OK;
 }
 
 static void on_drain(void *ctx)
 {
     struct app *app = ctx;
 
-    service_drain(app->service);
     orders_drain(app->hooks.orders);
     courier_drain(app->courier);
     owners_drain(app->owners);
@@ -226,8 +204,7 @@ static size_t on_in_hand(void *ctx)
 {
     struct app *app = ctx;
 
-    return service_in_hand(app->service) + courier_count(app->courier) +
-           owners_in_hand(app->owners);
+    return courier_count(app->courier) + owners_in_hand(app->owners);
 }
 
 static void on_close(void *ctx) // also runs when on_open() failed
@@ -241,24 +218,30 @@ static void on_close(void *ctx) // also runs when on_open() failed
     queue_destroy(app->queue);
     registry_close(app->hooks.registry);
     orders_close(app->hooks.orders);
-    service_close(app->service);
     keyring_close(app->ring);
+}
+
+static void *handler_ctx(void *ctx)
+{
+    return &((struct app *)ctx)->hooks;
 }
 
 int main(int argc, char **argv)
 {
-    static const struct run_spec spec = {
-        .name = "hr-worker-webhook",
+    static const struct worker_spec spec = {
+        .name = "webhook",
         .summary = "tells others of changes over HTTP",
         .keys = keys,
-        .creates_topology = true,
+        .handlers = handlers,
+        .handler_count = sizeof handlers / sizeof handlers[0],
+        .handler_ctx = handler_ctx,
         .open = on_open,
-        .close = on_close,
         .ready = is_ready,
         .drain = on_drain,
         .in_hand = on_in_hand,
+        .close = on_close,
     };
     struct app app = {0};
 
-    return run_program(argc, argv, &spec, &app);
+    return worker_main(argc, argv, &spec, &app);
 }
