@@ -62,8 +62,8 @@ static void on_loaded(void *ctx, enum rc rc, const struct stored *stored)
 
 void packets_get(struct exchange *exchange)
 {
-    store_load(run_store(exchange->gateway->run), exchange->caller.tenant,
-               exchange_id(exchange, "packet_id"), exchange->arena, on_loaded, exchange);
+    store_load_sure(run_store(exchange->gateway->run), exchange->caller.tenant,
+                    exchange_id(exchange, "packet_id"), exchange->arena, on_loaded, exchange);
 }
 
 // The client has gone, and the packet is held by nobody who knows. Under an Idempotency-Key the

@@ -13,6 +13,7 @@
 
 // Error codes of the server. Their texts change, the codes do not.
 #define JS_WRONG_LAST_SEQUENCE 10071
+#define JS_NO_MESSAGE 10037
 #define JS_APPEND_IN_FLIGHT 10164 // another conditional append to the same subject, not yet decided
 #define API_BYTES (SUBJECT_BYTES + STREAM_BYTES + 32)
 
@@ -159,5 +160,51 @@ void entry_end(struct requests *requests, const char *inbox, const char *stream,
                                     .ctx = waiting_create(done, NULL, ctx)};
 
     (void)snprintf(api, sizeof api, "$JS.API.STREAM.INFO.%s", stream);
+    request_send(requests, &request);
+}
+
+static enum rc read_last(const struct msg *reply, uint64_t *sequence)
+{
+    uint64_t code;
+
+    *sequence = 0;
+    if (answer_number(reply, "\"err_code\":", &code)) {
+        if (code == JS_NO_MESSAGE)
+            return RC_OK;
+        log_error("entry.last", "err_code=%" PRIu64, code);
+        return RC_IO;
+    }
+    if (answer_number(reply, "\"seq\":", sequence) && *sequence > 0)
+        return RC_OK;
+    log_error("entry.last", "error=\"answer is not understood\"");
+    return RC_IO;
+}
+
+static void on_last(void *ctx, enum rc rc, struct msg *reply)
+{
+    struct waiting waiting = *(struct waiting *)ctx;
+    uint64_t sequence = 0;
+
+    free(ctx);
+    if (rc == RC_OK)
+        rc = read_last(reply, &sequence);
+    waiting.done(waiting.ctx, rc, sequence);
+}
+
+void entry_last(struct requests *requests, const char *inbox, const char *stream,
+                const char *subject, entry_put_fn done, void *ctx)
+{
+    char api[API_BYTES];
+    char body[SUBJECT_BYTES + 32];
+    struct request request = {.subject = api,
+                              .inbox = inbox,
+                              .data = body,
+                              .timeout_ms = TIMEOUT_MS,
+                              .done = on_last,
+                              .ctx = waiting_create(done, NULL, ctx)};
+
+    (void)snprintf(api, sizeof api, "$JS.API.STREAM.MSG.GET.%s", stream);
+    (void)snprintf(body, sizeof body, "{\"last_by_subj\":\"%s\"}", subject);
+    request.len = strlen(body);
     request_send(requests, &request);
 }

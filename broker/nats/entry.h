@@ -40,4 +40,10 @@ void entry_get(struct requests *requests, const char *inbox, const char *stream,
 void entry_end(struct requests *requests, const char *inbox, const char *stream, entry_put_fn done,
                void *ctx);
 
+// Asks the stream's leader for the sequence of a subject's last message; 0: there is none. Direct
+// gets are answered by any replica, and one that is behind knows less. done: as of entry_put,
+// without RC_CONFLICT.
+void entry_last(struct requests *requests, const char *inbox, const char *stream,
+                const char *subject, entry_put_fn done, void *ctx);
+
 #endif

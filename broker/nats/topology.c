@@ -222,6 +222,9 @@ static void on_info(struct ensure *ensure, const char *answer)
         refuse_server(ensure);
     } else {
         if (streams[ensure->stream].config == packets_config &&
+            answer_has(answer, "\"num_replicas\":") && !answer_has(answer, "\"num_replicas\":1,"))
+            *ensure->config.replicated = true;
+        if (streams[ensure->stream].config == packets_config &&
             answer_has(answer, "\"deny_delete\":true"))
             log_warn("topology.no_delete",
                      "stream=%s reason=\"made by an earlier version: what is archived keeps its "

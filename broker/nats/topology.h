@@ -8,6 +8,7 @@ struct topology_config {
     const char *inbox; // name of this program
     int64_t replicas;  // of every stream: 1, 3 or 5
     bool create;       // false: only wait until they exist
+    bool *replicated;  // set when a stream of packets has more than one replica
 };
 
 // Loop thread, exactly once. RC_CONFIG: the NATS server cannot be used safely, or a stream exists

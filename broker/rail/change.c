@@ -19,6 +19,7 @@
 #include <assert.h>
 
 // A lost race costs two round trips; this many means that something other than racing is wrong.
+#define SURE_TRIES 50 // at replicas that are behind the leader
 #define RACES_MAX 64
 
 // Repeats of an append that was not answered; each waits for the store's own time-out.
@@ -52,6 +53,10 @@ struct change {
     unsigned repeats;
     bool maybe_stored; // an append was sent whose outcome is unknown
     bool checked;      // spec->check has been asked, and said yes
+    bool is_sure;      // current is what the stream's leader has
+    uint64_t sure_sequence;
+    struct problem refusal; // while the leader is asked
+    unsigned sure_tries;
 };
 
 static void load(struct change *change);
@@ -92,6 +97,28 @@ static void refuse_rc(struct change *change, enum rc rc)
     }
     (void)problem_of_rc(&problem, change->arena, rc);
     refuse(change, &problem);
+}
+
+static void on_last(void *ctx, enum rc rc, uint64_t sequence);
+
+// A refusal that was decided on the packet as it was loaded. A replica that is behind would make it
+// wrong, so where there are replicas the leader has the last word.
+static void refuse_decided(struct change *change, const struct problem *problem)
+{
+    if (change->is_sure || !store_is_replicated(change->store)) {
+        refuse(change, problem);
+        return;
+    }
+    change->refusal = *problem;
+    store_last(change->store, change->spec->tenant, change->packet_id, on_last, change);
+}
+
+static void refuse_decided_with(struct change *change, enum problem_code code, const char *text)
+{
+    struct problem problem;
+
+    (void)problem_set(&problem, change->arena, code, "%s", text);
+    refuse_decided(change, &problem);
 }
 
 static void succeed(struct change *change, const struct stored *stored)
@@ -290,23 +317,24 @@ static void decide(struct change *change)
 
     if (current->record != NULL && change->spec->if_match != 0 &&
         change->spec->if_match != current->sequence) {
-        refuse_with(change, PROBLEM_PRECONDITION_FAILED,
-                    "The packet has changed since the version named in If-Match");
+        refuse_decided_with(change, PROBLEM_PRECONDITION_FAILED,
+                            "The packet has changed since the version named in If-Match");
         return;
     }
     if (current->record != NULL && current->record->packet->archived_at != NULL) {
-        refuse_with(change, PROBLEM_ARCHIVED,
-                    "The packet is archived: it can be read, but not changed any more");
+        refuse_decided_with(change, PROBLEM_ARCHIVED,
+                            "The packet is archived: it can be read, but not changed any more");
         return;
     }
     if (is_stale(change)) {
-        refuse_with(change, PROBLEM_STALE_CLAIM,
-                    "The claim this change was made under is over; somebody else may hold the "
-                    "packet");
+        refuse_decided_with(
+            change, PROBLEM_STALE_CLAIM,
+            "The claim this change was made under is over; somebody else may hold the "
+            "packet");
         return;
     }
     if (change->spec->decide(&decision, change->spec->request) != RC_OK) {
-        refuse(change, &decision.problem);
+        refuse_decided(change, &decision.problem);
         return;
     }
     if (decision.unchanged) {
@@ -424,8 +452,8 @@ static void on_loaded(void *ctx, enum rc rc, const struct stored *stored)
     change->current = rc == RC_OK ? *stored : (struct stored){0};
     past = find_done(change, &reused);
     if (past != NULL && reused) {
-        refuse_with(change, PROBLEM_KEY_REUSED,
-                    "This Idempotency-Key was used with a different request");
+        refuse_decided_with(change, PROBLEM_KEY_REUSED,
+                            "This Idempotency-Key was used with a different request");
         return;
     }
     if (past != NULL) {
@@ -442,8 +470,8 @@ static void load(struct change *change)
                change);
 }
 
-// Nothing of the try that lost is used again.
-static void load_again(struct change *change)
+// Nothing of the try before is used again.
+static void forget_try(struct change *change)
 {
     if (change->memory != change->arena)
         arena_destroy(change->memory);
@@ -451,7 +479,49 @@ static void load_again(struct change *change)
     change->current = (struct stored){0};
     change->next = NULL;
     change->bytes = (Text){0, NULL};
+    change->is_sure = false;
+}
+
+static void load_again(struct change *change)
+{
+    forget_try(change);
     load(change);
+}
+
+// Every request goes to another replica, the leader among them.
+static void on_sure_loaded(void *ctx, enum rc rc, const struct stored *stored)
+{
+    struct change *change = ctx;
+
+    if (rc != RC_NOT_FOUND) {
+        change->is_sure = true;
+        on_loaded(change, rc, stored);
+    } else if (change->sure_tries++ < SURE_TRIES) {
+        store_load_at(change->store, change->spec->tenant, change->packet_id, change->sure_sequence,
+                      change->memory, on_sure_loaded, change);
+    } else {
+        refuse_rc(change, RC_UNAVAILABLE);
+    }
+}
+
+static void on_last(void *ctx, enum rc rc, uint64_t sequence)
+{
+    struct change *change = ctx;
+    const struct stored none = {0};
+
+    if (rc != RC_OK) {
+        refuse_rc(change, rc);
+    } else if (sequence == change->current.sequence) {
+        refuse(change, &change->refusal);
+    } else {
+        forget_try(change);
+        change->sure_sequence = sequence;
+        change->sure_tries = 0;
+        if (sequence > 0)
+            on_sure_loaded(change, RC_NOT_FOUND, &none);
+        else
+            refuse_rc(change, RC_UNAVAILABLE); // it was there a moment ago
+    }
 }
 
 static void on_appended(void *ctx, enum rc rc, uint64_t sequence)

@@ -191,5 +191,5 @@ void command_load(struct command *command, struct store *store, Text packet_id)
     }
     *load = (struct load_command){command, store,
                                   arena_copy(command->arena, packet_id.data, packet_id.len)};
-    store_load(store, command->tenant, load->packet_id, command->arena, on_loaded, load);
+    store_load_sure(store, command->tenant, load->packet_id, command->arena, on_loaded, load);
 }

@@ -16,8 +16,12 @@
 #define LOAD_TIMEOUT_MS 1500
 #define APPEND_TIMEOUT_MS 1500
 
+// Other replicas are asked so often for what the leader has.
+#define SURE_TRIES 50
+
 struct store {
     struct requests *requests;
+    bool replicated;
     char inbox[64];
 };
 
@@ -47,6 +51,16 @@ struct store *store_create(struct requests *requests, const char *inbox)
 void store_destroy(struct store *store)
 {
     free(store);
+}
+
+void store_set_replicated(struct store *store, bool replicated)
+{
+    store->replicated = replicated;
+}
+
+bool store_is_replicated(const struct store *store)
+{
+    return store->replicated;
 }
 
 struct requests *store_requests(const struct store *store)
@@ -158,6 +172,75 @@ void store_load_at(struct store *store, const char *tenant, const char *packet_i
     (void)snprintf(subject, sizeof subject, "$JS.API.DIRECT.GET.%s", stream);
     (void)snprintf(body, sizeof body, "{\"seq\":%" PRIu64 "}", sequence);
     get(store, subject, body, load);
+}
+
+void store_last(struct store *store, const char *tenant, const char *packet_id,
+                store_appended_fn done, void *ctx)
+{
+    char stream[STREAM_BYTES];
+    char subject[SUBJECT_BYTES];
+
+    subject_stream(stream, subject_shard(tenant, packet_id));
+    subject_packet(subject, tenant, packet_id);
+    entry_last(store->requests, store->inbox, stream, subject, done, ctx);
+}
+
+struct sure {
+    struct store *store;
+    const char *tenant;
+    const char *packet_id;
+    struct arena *arena;
+    store_loaded_fn done;
+    void *ctx;
+    uint64_t sequence; // of the leader's last record
+    int tries;
+};
+
+static void on_sure_last(void *ctx, enum rc rc, uint64_t sequence);
+
+// A record that is not there, though the leader has one, is asked for again: every request goes to
+// another replica, the leader among them.
+static void on_sure_loaded(void *ctx, enum rc rc, const struct stored *stored)
+{
+    struct sure *sure = ctx;
+
+    if (rc != RC_NOT_FOUND || !sure->store->replicated) {
+        sure->done(sure->ctx, rc, stored);
+        return;
+    }
+    if (sure->sequence == 0)
+        store_last(sure->store, sure->tenant, sure->packet_id, on_sure_last, sure);
+    else if (sure->tries++ < SURE_TRIES)
+        store_load_at(sure->store, sure->tenant, sure->packet_id, sure->sequence, sure->arena,
+                      on_sure_loaded, sure);
+    else
+        sure->done(sure->ctx, RC_UNAVAILABLE, stored);
+}
+
+static void on_sure_last(void *ctx, enum rc rc, uint64_t sequence)
+{
+    struct sure *sure = ctx;
+    const struct stored none = {0};
+
+    sure->sequence = sequence;
+    if (rc == RC_OK && sequence > 0)
+        on_sure_loaded(sure, RC_NOT_FOUND, &none);
+    else
+        sure->done(sure->ctx, rc == RC_OK ? RC_NOT_FOUND : rc, &none);
+}
+
+void store_load_sure(struct store *store, const char *tenant, const char *packet_id,
+                     struct arena *arena, store_loaded_fn done, void *ctx)
+{
+    struct sure *sure = arena_calloc(arena, 1, sizeof *sure);
+
+    sure->store = store;
+    sure->tenant = arena_copy(arena, tenant, strlen(tenant));
+    sure->packet_id = arena_copy(arena, packet_id, strlen(packet_id));
+    sure->arena = arena;
+    sure->done = done;
+    sure->ctx = ctx;
+    store_load(store, tenant, packet_id, arena, on_sure_loaded, sure);
 }
 
 static void on_appended(void *ctx, enum rc rc, struct msg *reply)

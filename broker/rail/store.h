@@ -32,6 +32,10 @@ typedef void (*store_appended_fn)(void *ctx, enum rc rc, uint64_t sequence);
 struct store *store_create(struct requests *requests, const char *inbox);
 void store_destroy(struct store *store);
 
+// The stream has replicas, which may be behind its leader: see store_last.
+void store_set_replicated(struct store *store, bool replicated);
+bool store_is_replicated(const struct store *store);
+
 // What it was created with.
 struct requests *store_requests(const struct store *store);
 const char *store_inbox(const struct store *store);
@@ -39,6 +43,16 @@ const char *store_inbox(const struct store *store);
 // tenant: a safe token. packet_id: a UUID in lower case.
 void store_load(struct store *store, const char *tenant, const char *packet_id, struct arena *arena,
                 store_loaded_fn done, void *ctx);
+
+// The sequence of the packet's last record as the stream's leader knows it; 0: there is none. A
+// load is answered by any replica. What a success is decided on needs no more than that, since the
+// append proves it; a refusal must be decided on the leader's last record.
+void store_last(struct store *store, const char *tenant, const char *packet_id,
+                store_appended_fn done, void *ctx);
+
+// As store_load, and RC_NOT_FOUND is the leader's word.
+void store_load_sure(struct store *store, const char *tenant, const char *packet_id,
+                     struct arena *arena, store_loaded_fn done, void *ctx);
 
 // The record at one sequence; RC_NOT_FOUND also when it belongs to another packet.
 void store_load_at(struct store *store, const char *tenant, const char *packet_id,

@@ -185,5 +185,5 @@ void version_load_last(struct store *store, const char *tenant, const char *pack
     load->arena = arena;
     load->done = done;
     load->ctx = ctx;
-    store_load(store, tenant, packet_id, arena, on_last, load);
+    store_load_sure(store, tenant, packet_id, arena, on_last, load);
 }

@@ -53,6 +53,7 @@ static const struct cfg_key common_keys[] = {
 struct run {
     const struct run_spec *spec;
     void *app;
+    bool replicated; // the stream of packets is
     struct settings settings;
     uv_loop_t loop;
     uv_signal_t signals[2];
@@ -239,6 +240,7 @@ static void on_topology(void *ctx, enum rc rc)
     if (run->draining)
         return;
     if (rc == RC_OK) {
+        store_set_replicated(run->store, run->replicated);
         run->opened = true;
         rc = run->spec->open(run->app, run);
     }
@@ -259,7 +261,8 @@ static enum rc connect_all(struct run *run)
                                        .password = run->settings.nats_password};
     const struct topology_config topology = {.inbox = run->spec->name,
                                              .replicas = run->settings.replicas,
-                                             .create = run->spec->creates_topology};
+                                             .create = run->spec->creates_topology,
+                                             .replicated = &run->replicated};
     enum rc rc = open_health(run);
 
     if (rc == RC_OK)

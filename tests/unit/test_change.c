@@ -51,6 +51,10 @@ static struct {
     enum rc load_rc; // RC_OK: loads work
     size_t loads_at;
     enum rc version_rc; // RC_OK: Postgres has it
+    bool replicated;
+    size_t behind;      // so many records the next loads do not know yet
+    size_t stale_loads; // and so many loads are like that
+    size_t lasts;       // times that the leader was asked
 } fake;
 
 static struct arena *memory;
@@ -108,10 +112,40 @@ static struct stored load_row(uint64_t sequence, struct arena *arena)
     return stored;
 }
 
+// What the replica that answers knows.
+static uint64_t last_known(const char *packet_id)
+{
+    size_t count = fake.row_count;
+    uint64_t sequence;
+
+    if (fake.stale_loads > 0 && !fake.rival_acts) {
+        fake.stale_loads--;
+        fake.row_count -= fake.behind;
+    }
+    sequence = last_sequence(packet_id);
+    fake.row_count = count;
+    return sequence;
+}
+
+bool store_is_replicated(const struct store *store)
+{
+    (void)store;
+    return fake.replicated;
+}
+
+void store_last(struct store *store, const char *tenant, const char *packet_id,
+                store_appended_fn done, void *ctx)
+{
+    (void)store;
+    cr_assert_str_eq(tenant, TENANT);
+    fake.lasts++;
+    done(ctx, RC_OK, last_sequence(packet_id));
+}
+
 void store_load(struct store *store, const char *tenant, const char *packet_id, struct arena *arena,
                 store_loaded_fn done, void *ctx)
 {
-    uint64_t sequence = last_sequence(packet_id);
+    uint64_t sequence = last_known(packet_id);
     struct stored stored = {0};
 
     (void)store;
@@ -134,7 +168,9 @@ void store_load_at(struct store *store, const char *tenant, const char *packet_i
     (void)store;
     (void)tenant;
     fake.loads_at++;
-    if (!fake.rows[sequence - 1].gone) {
+    if (fake.stale_loads > 0) {
+        fake.stale_loads--;
+    } else if (!fake.rows[sequence - 1].gone) {
         cr_assert_str_eq(fake.rows[sequence - 1].packet_id, packet_id);
         stored = load_row(sequence, arena);
         rc = RC_OK;
@@ -880,4 +916,81 @@ Test(change, is_made_only_on_the_version_it_names)
     cr_assert_eq(fake.row_count, 3);
     outcome = update_if("0190b5a2-7c3e-7def-8123-456789abcdef", NULL, 2, "{}");
     assert_refused(&outcome, PROBLEM_NOT_FOUND);
+}
+
+// --- replicas ------------------------------------------------------------------------------------
+
+// The next loads are answered by a replica that lacks this many of the newest records.
+static void let_replica_be_behind(size_t records, size_t loads)
+{
+    fake.replicated = true;
+    fake.behind = records;
+    fake.stale_loads = loads;
+}
+
+static struct outcome release(const char *agent)
+{
+    return run_spec((struct change_spec){
+        .verb = "release",
+        .packet_id = packet_id,
+        .decide = decide_release,
+        .request = message_of(memory, &hr__release_claim__descriptor,
+                              arena_printf(memory, "{\"agent_id\":\"%s\"}", agent))});
+}
+
+Test(change, is_not_refused_because_a_replica_does_not_know_the_packet_yet)
+{
+    struct outcome outcome;
+
+    make_packet();
+    let_replica_be_behind(1, 4); // and the loads at the leader's sequence as well
+    outcome = claim_with(packet_id, NULL, "a");
+    cr_assert_eq(outcome.rc, RC_OK);
+    cr_assert_eq(fake.lasts, 1);
+}
+
+Test(change, is_not_refused_for_what_the_packet_was)
+{
+    struct outcome outcome;
+
+    make_packet();
+    cr_assert_eq(claim_with(packet_id, NULL, "a").rc, RC_OK);
+    cr_assert_eq(release("a").rc, RC_OK);
+    let_replica_be_behind(1, 1); // where it is still claimed
+    outcome = claim_with(packet_id, NULL, "b");
+    cr_assert_eq(outcome.rc, RC_OK);
+}
+
+Test(change, is_refused_with_the_leaders_word)
+{
+    struct outcome outcome;
+
+    make_packet();
+    cr_assert_eq(claim_with(packet_id, NULL, "a").rc, RC_OK);
+    let_replica_be_behind(0, 0);
+    outcome = claim_with(packet_id, NULL, "b");
+    cr_assert_eq(outcome.problem.code, PROBLEM_ALREADY_CLAIMED);
+    cr_assert_eq(fake.lasts, 1, "asked once");
+    let_replica_be_behind(1, 1); // where it is not claimed yet: the append tells
+    outcome = claim_with(packet_id, NULL, "b");
+    cr_assert_eq(outcome.problem.code, PROBLEM_ALREADY_CLAIMED);
+}
+
+Test(change, that_succeeds_asks_no_leader)
+{
+    make_packet();
+    let_replica_be_behind(0, 0);
+    cr_assert_eq(claim_with(packet_id, NULL, "a").rc, RC_OK);
+    cr_assert_eq(fake.lasts, 0);
+}
+
+Test(change, is_unknown_and_not_refused_while_no_replica_has_what_the_leader_has)
+{
+    struct outcome outcome;
+
+    make_packet();
+    let_replica_be_behind(1, 1000);
+    outcome = claim_with(packet_id, NULL, "a");
+    cr_assert_eq(outcome.rc, RC_REFUSED);
+    cr_assert_eq(outcome.problem.code, PROBLEM_UNAVAILABLE);
 }
