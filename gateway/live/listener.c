@@ -18,6 +18,11 @@
 #define KEPT_EVENTS 64
 #define KEPT_BYTES (64 * 1024)
 
+// One that is behind by so few changes is not slow, whatever their size.
+#define FEW_EVENTS 8
+
+static void catch_up(struct listener *listener, uint64_t place);
+
 static void notify(struct listener *listener)
 {
     listener->config.on_ready(listener->config.ctx);
@@ -68,6 +73,16 @@ static bool join(struct listener *listener, uint64_t place)
     return false;
 }
 
+// The tail cannot keep what it has not taken yet: few large changes it reads from the stream, at
+// its own pace; with many it is too slow.
+static void leave_tail(struct listener *listener)
+{
+    if (listener->behind <= FEW_EVENTS)
+        catch_up(listener, listener->position);
+    else
+        listener_end(listener, LISTENER_SLOW);
+}
+
 void listener_hear(struct listener *listener, const struct live_event *event)
 {
     bool wanted;
@@ -87,7 +102,7 @@ void listener_hear(struct listener *listener, const struct live_event *event)
     listener->behind++;
     listener->behind_bytes += event->envelope.len;
     if (is_far_behind(listener, 1))
-        listener_end(listener, LISTENER_SLOW);
+        leave_tail(listener);
     else if (listener->behind == 1)
         notify(listener);
 }
@@ -97,7 +112,7 @@ bool listener_let_go(struct listener *listener, const struct live_event *event, 
     if (listener->at != event)
         return true;
     if (force)
-        listener_end(listener, LISTENER_SLOW);
+        leave_tail(listener);
     return force;
 }
 

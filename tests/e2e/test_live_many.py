@@ -130,3 +130,25 @@ def test_listeners_that_do_not_read_give_way_to_those_who_do(rail, loop, admin):
             listener.cut()
 
     loop.run(run())
+
+
+@pytest.mark.parametrize("size", [200_000, 300_000, 900_000])
+def test_a_large_event_cuts_off_nobody_who_reads(rail, web, loop, size):
+    """A client that is not slow hears of it, and of what comes behind it."""
+
+    async def run():
+        agent = f"large-{size}"
+        content, small = body(), body()
+        content["metadata"]["source_agent"] = {"id": agent, "name": "x" * size}
+        small["metadata"]["source_agent"] = {"id": agent, "name": "small"}
+        async with Listener(rail.url, rail.headers, subscribe=f"agent:{agent}") as listener:
+            made = []
+            for _ in range(3):
+                for packet in (content, small):
+                    answer = await web.post(PACKETS, packet)
+                    assert answer.status == 201
+                    made.append(answer.json()["id"])
+            heard = await listener.packets(6)
+            assert [event.data["packet_id"] for event in heard] == made
+
+    loop.run(run())
