@@ -158,6 +158,16 @@ static void on_current(void *ctx, bool current)
     keys->current = current;
 }
 
+// A key that is not there any more must let nobody in: all are heard again.
+static void on_rewound(void *ctx, uint64_t place)
+{
+    struct keys *keys = ctx;
+
+    (void)place;
+    for (size_t i = 0; i < keys->slots; i++)
+        keys->entries[i].deleted = true;
+}
+
 struct keys *keys_open(struct run *run)
 {
     struct keys *keys = calloc(1, sizeof *keys);
@@ -175,6 +185,7 @@ struct keys *keys_open(struct run *run)
         .window = WINDOW,
         .on_message = on_message,
         .on_current = on_current,
+        .on_rewound = on_rewound,
         .ctx = keys,
     };
     keys->consumer = consumer_open(run_requests(run), run_conn(run), run_loop(run), &keys->config);

@@ -51,7 +51,6 @@ static void on_stream_end(void *ctx, enum rc rc, uint64_t last)
     if (rc != RC_OK)
         return;
     seqs_cap(gateway->seqs, last);
-    live_cap(gateway->live, last);
 }
 
 // A server that comes back may have lost the end of its stream, or come with another one.

@@ -13,7 +13,9 @@
 #include "broker/base/digest.h"
 #include "broker/base/id.h"
 #include "broker/base/log.h"
+#include "broker/base/metrics.h"
 #include "broker/base/timestamp.h"
+#include "broker/nats/rewind.h"
 #include "broker/nats/shared_inbox.h"
 #include "broker/nats/subjects.h"
 
@@ -33,6 +35,7 @@
 
 enum state {
     STATE_DOWN,     // waiting for the connection or for the retry timer
+    STATE_CHECKING, // whether the stream still has what was seen
     STATE_DELETING, // removing a durable of an earlier reader
     STATE_CREATING,
     STATE_FOLLOWING,
@@ -52,6 +55,7 @@ struct consumer {
     enum state state;
     uint64_t last_sequence; // in the stream, of the last message handed on
     uint64_t last_number;   // in the consumer
+    struct marks marks;     // of the last messages handed on
     int64_t heard_ns;       // when the server was last heard
     uint64_t pull;          // number of the latest pull
     uint64_t first_pull;    // the first one of this server-side consumer
@@ -62,6 +66,9 @@ struct consumer {
     bool is_durable;
     bool closing;
 };
+
+// Of all consumers of the program; made with the first.
+static struct metric *rewinds_metric;
 
 static void create(struct consumer *consumer);
 
@@ -193,6 +200,7 @@ static void on_delivery(void *ctx, struct msg *msg)
     }
     consumer->last_number = origin.number;
     consumer->last_sequence = origin.sequence;
+    marks_note(&consumer->marks, origin.sequence, msg_data(msg), msg_len(msg));
     if (consumer->outstanding > 0)
         consumer->outstanding--;
     consumer->held++;
@@ -355,7 +363,7 @@ static void on_answer(void *ctx, enum rc rc, struct msg *reply)
     free(answer);
 }
 
-static void create(struct consumer *consumer)
+static void ask_delete_or_create(struct consumer *consumer)
 {
     struct buf none = {0};
 
@@ -366,6 +374,53 @@ static void create(struct consumer *consumer)
     // An existing durable keeps its place; ours is the only place that counts.
     consumer->state = STATE_DELETING;
     ask(consumer, "DELETE", &none);
+}
+
+static void on_checked(void *ctx, enum rc rc, bool lost, uint64_t place)
+{
+    struct consumer *consumer = ctx;
+
+    consumer->in_flight = false;
+    if (consumer->closing) {
+        uv_close((uv_handle_t *)&consumer->timer, on_timer_closed);
+        return;
+    }
+    if (rc != RC_OK) {
+        start_again(consumer, rc_text(rc));
+        return;
+    }
+    if (lost) {
+        log_error("consumer.rewound",
+                  "stream=%s filter=%s sequence=%" PRIu64 " place=%" PRIu64
+                  " reason=\"the stream has lost its end, or is another one\"",
+                  consumer->config->stream, consumer->config->filter, consumer->last_sequence,
+                  place);
+        metric_add(rewinds_metric, consumer->config->stream, 1);
+        consumer->last_sequence = place;
+        consumer->marks.count = 0;
+        if (consumer->config->on_rewound != NULL)
+            consumer->config->on_rewound(consumer->config->ctx, place);
+        if (consumer->closing)
+            return;
+    }
+    ask_delete_or_create(consumer);
+}
+
+static void create(struct consumer *consumer)
+{
+    const struct consumer_config *config = consumer->config;
+    bool has_seen =
+        consumer->marks.count > 0 || (config->from == CONSUME_AFTER &&
+                                      consumer->last_sequence > 0 && config->on_rewound != NULL);
+
+    if (!has_seen) {
+        ask_delete_or_create(consumer);
+        return;
+    }
+    consumer->state = STATE_CHECKING;
+    consumer->in_flight = true;
+    rewind_check(consumer->requests, config->inbox, consumer->stream, &consumer->marks,
+                 consumer->last_sequence, on_checked, consumer);
 }
 
 static void on_state(void *ctx, bool up)
@@ -401,6 +456,10 @@ struct consumer *consumer_open(struct requests *requests, struct conn *conn, uv_
 
     if (consumer == NULL)
         abort();
+    if (rewinds_metric == NULL)
+        rewinds_metric = metric_create(
+            METRIC_COUNTER, "handoffrail_stream_rewinds_total",
+            "Times that the end of a stream which had been read was lost", "stream", NULL, 0);
     *consumer = (struct consumer){
         .requests = requests,
         .conn = conn,

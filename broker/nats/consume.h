@@ -2,8 +2,10 @@
 // watched.
 //
 // Messages are pulled, so that a reader is never given more than it has asked for. If the server
-// loses the consumer or the connection breaks, it is made anew behind the last message that was
-// seen; nothing is skipped, and nothing is delivered twice to one reader.
+// loses the consumer or the connection breaks, it is made again behind the last message that was
+// seen; nothing is skipped, and nothing is delivered twice to one reader. Before that it is found
+// out whether the stream still has what was seen: if it lost its end, or is another stream, reading
+// goes on behind what is left of it (on_rewound).
 #ifndef BROKER_NATS_CONSUME_H
 #define BROKER_NATS_CONSUME_H
 
@@ -39,6 +41,10 @@ struct consumer_config {
     // What was known may be out of date (false), and is again current (true). With
     // CONSUME_LAST_PER_SUBJECT everything is heard again in between. May be NULL.
     void (*on_current)(void *ctx, bool current);
+    // The stream has lost what was seen behind place, and its sequences are used for other
+    // messages. Called before messages come from behind place; with CONSUME_LAST_PER_SUBJECT from
+    // the start. May close the consumer. NULL: the reader need not know.
+    void (*on_rewound)(void *ctx, uint64_t place);
     void *ctx;
 };
 

@@ -111,6 +111,25 @@ static void on_current(void *ctx, bool current)
     bucket->current = current;
 }
 
+// What is not there any more must not count: everything is forgotten and heard again.
+static void on_rewound(void *ctx, uint64_t place)
+{
+    struct bucket *bucket = ctx;
+
+    (void)place;
+    while (bucket->entries != NULL) {
+        struct entry *entry = bucket->entries;
+        char *key = strdup(entry->key);
+
+        if (key == NULL)
+            abort();
+        forget(bucket, entry);
+        if (bucket->config.on_change != NULL)
+            bucket->config.on_change(bucket->config.ctx, key, NULL);
+        free(key);
+    }
+}
+
 struct bucket *bucket_open(struct run *run, const struct bucket_config *config)
 {
     struct bucket *bucket = calloc(1, sizeof *bucket);
@@ -127,6 +146,7 @@ struct bucket *bucket_open(struct run *run, const struct bucket_config *config)
         .window = WINDOW,
         .on_message = on_message,
         .on_current = on_current,
+        .on_rewound = on_rewound,
         .ctx = bucket,
     };
     bucket->consumer =

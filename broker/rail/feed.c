@@ -50,6 +50,16 @@ static void on_current(void *ctx, bool current)
         feed->config.on_current(feed->config.ctx, current);
 }
 
+static void on_rewound(void *ctx, uint64_t place)
+{
+    struct feed *feed = ctx;
+
+    (void)place;
+    feed->position = 0;
+    if (feed->config.on_reset != NULL)
+        feed->config.on_reset(feed->config.ctx);
+}
+
 struct feed *feed_open(struct run *run, const struct feed_config *config)
 {
     struct feed *feed = calloc(1, sizeof *feed);
@@ -69,6 +79,7 @@ struct feed *feed_open(struct run *run, const struct feed_config *config)
         .window = WINDOW,
         .on_message = on_message,
         .on_current = on_current,
+        .on_rewound = on_rewound,
         .ctx = feed,
     };
     feed->consumer = consumer_open(run_requests(run), run_conn(run), run_loop(run), &feed->follow);

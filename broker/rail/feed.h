@@ -14,6 +14,9 @@ struct feed_config {
                       const struct stored *stored);
     // Everything there was has been told (true), or may not have been (false). May be NULL.
     void (*on_current)(void *ctx, bool current);
+    // The stream has lost its end: what was known of packets may be of records that are gone. Every
+    // packet is heard again. May be NULL.
+    void (*on_reset)(void *ctx);
     void *ctx;
 };
 

@@ -333,3 +333,9 @@ void timers_close(struct timers *timers)
     alarm_close(timers->alarm);
     free(timers);
 }
+
+void timers_reset(struct timers *timers)
+{
+    for (struct entry *entry = timers->entries; entry != NULL; entry = entry->hh.next)
+        entry->sequence = 0;
+}

@@ -41,4 +41,8 @@ size_t timers_in_hand(const struct timers *timers);
 // NULL is allowed. Nothing may be in hand.
 void timers_close(struct timers *timers);
 
+// What is known may be of records that are gone: whatever is noted next of a packet counts, also if
+// it is older.
+void timers_reset(struct timers *timers);
+
 #endif

@@ -209,6 +209,12 @@ static void on_current(void *ctx, bool current)
         notify(listener);
 }
 
+static void on_rewound(void *ctx, uint64_t place)
+{
+    (void)place;
+    listener_end(ctx, LISTENER_RESET);
+}
+
 void listener_start_catching(struct listener *listener)
 {
     struct tail *tail = listener->tail;
@@ -231,6 +237,7 @@ void listener_start_catching(struct listener *listener)
         .window = WINDOW,
         .on_message = on_message,
         .on_current = on_current,
+        .on_rewound = on_rewound,
         .ctx = listener,
     };
     catching->consumer =

@@ -101,15 +101,6 @@ void live_drain(struct live *live)
     end_all(live, 0, LISTENER_SHUTDOWN);
 }
 
-void live_cap(struct live *live, uint64_t last)
-{
-    end_all(live, last + 1, LISTENER_RESET);
-    for (struct tail *tail = live->tails; tail != NULL; tail = tail->hh.next) {
-        if (tail->position > last && tail_is_ready(tail))
-            tail_restart(tail, last);
-    }
-}
-
 struct listener *live_listen(struct live *live, const struct listener_config *config)
 {
     struct listener *listener = calloc(1, sizeof *listener);

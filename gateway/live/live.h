@@ -20,9 +20,6 @@ void live_close(struct live *live);
 // The end is near: every listener is ended.
 void live_drain(struct live *live);
 
-// The stream now ends at last: who has been told more is ended, with LISTENER_RESET.
-void live_cap(struct live *live, uint64_t last);
-
 struct listener *live_listen(struct live *live, const struct listener_config *config);
 void listener_close(struct listener *listener);
 

@@ -113,6 +113,24 @@ static void on_end(void *ctx, enum rc rc, uint64_t last)
     }
 }
 
+// The clients have been told of changes that are gone, so they come back and are told what there
+// is.
+static void on_rewound(void *ctx, uint64_t place)
+{
+    struct tail *tail = ctx;
+    struct listener *listener;
+
+    tail->live->ending = true;
+    DL_FOREACH(tail->listeners, listener)
+    {
+        listener_end(listener, LISTENER_RESET);
+    }
+    tail->live->ending = false;
+    forget_events(tail);
+    tail->covered = place;
+    tail->position = place;
+}
+
 void tail_ask(struct tail *tail)
 {
     if (tail->asking)
@@ -155,6 +173,7 @@ struct tail *tail_find(struct live *live, const char *tenant)
         .shared = live->shared,
         .window = WINDOW,
         .on_message = on_message,
+        .on_rewound = on_rewound,
         .ctx = tail,
     };
     HASH_ADD_STR(live->tails, tenant, tail);

@@ -176,6 +176,15 @@ static void on_current(void *ctx, bool current)
         next_begin(app->next);
 }
 
+// The stream has lost its end: what is heard next of a packet counts, also if it is older.
+static void on_reset(void *ctx)
+{
+    struct app *app = ctx;
+
+    timers_reset(app->timers);
+    offers_reset(app->offers);
+}
+
 static bool is_ready(void *ctx, const char **reason)
 {
     struct app *app = ctx;
@@ -197,8 +206,10 @@ static enum rc on_open(void *ctx, struct run *run)
     app->give_back = give_back_create(run_requests(run), run_store(run));
     app->next = next_open(run_loop(run), run_store(run), app->offers, app->give_back,
                           (size_t)app->waiting_max);
-    app->feed = feed_open(
-        run, &(struct feed_config){.on_packet = on_packet, .on_current = on_current, .ctx = app});
+    app->feed = feed_open(run, &(struct feed_config){.on_packet = on_packet,
+                                                     .on_reset = on_reset,
+                                                     .on_current = on_current,
+                                                     .ctx = app});
     if (conn_subscribe(&app->withdrawals, run_conn(run), SUBJECT_WITHDRAW, NULL, on_withdraw,
                        app) != RC_OK)
         return RC_IO;

@@ -557,3 +557,11 @@ void offers_destroy(struct offers *offers)
     }
     free(offers);
 }
+
+void offers_reset(struct offers *offers)
+{
+    for (struct owner *tenant = offers->tenants; tenant != NULL; tenant = tenant->hh.next) {
+        for (struct offer *offer = tenant->offers; offer != NULL; offer = offer->hh.next)
+            offer->sequence = 0;
+    }
+}

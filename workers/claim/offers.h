@@ -76,4 +76,8 @@ struct offer *offers_put_back(struct offers *offers, const char *tenant, const c
 // How many packets are on offer.
 size_t offers_count(const struct offers *offers);
 
+// What is known may be of records that are gone: whatever is noted next of a packet counts, also if
+// it is older.
+void offers_reset(struct offers *offers);
+
 #endif

@@ -69,9 +69,18 @@ static void on_packet(void *ctx, const char *tenant, const char *packet_id,
         sweep_packet(app->sweep, tenant, packet_id, stored->sequence);
 }
 
+// The stream has lost its end: what is heard next of a packet counts, also if it is older.
+static void on_reset(void *ctx)
+{
+    struct app *app = ctx;
+
+    timers_reset(app->timers);
+}
+
 static void open_feed(struct app *app)
 {
-    app->feed = feed_open(app->run, &(struct feed_config){.on_packet = on_packet, .ctx = app});
+    app->feed = feed_open(
+        app->run, &(struct feed_config){.on_packet = on_packet, .on_reset = on_reset, .ctx = app});
 }
 
 // Every deadline of a tenant's packets is another one now, and only the stream knows them all.

@@ -84,6 +84,14 @@ static void on_packet(void *ctx, const char *tenant, const char *packet_id,
     timers_note(app->timers, tenant, packet_id, stored);
 }
 
+// The stream has lost its end: what is heard next of a packet counts, also if it is older.
+static void on_reset(void *ctx)
+{
+    struct app *app = ctx;
+
+    timers_reset(app->timers);
+}
+
 static bool is_ready(void *ctx, const char **reason)
 {
     struct app *app = ctx;
@@ -101,7 +109,8 @@ static enum rc on_open(void *ctx, struct run *run)
                                                          .subject = SUBJECT_KEYS,
                                                          .descriptor = &hr__api_key__descriptor});
     app->timers = timers_open(run, &(struct timers_config){.kinds = DUE_HITL});
-    app->feed = feed_open(run, &(struct feed_config){.on_packet = on_packet, .ctx = app});
+    app->feed = feed_open(
+        run, &(struct feed_config){.on_packet = on_packet, .on_reset = on_reset, .ctx = app});
     return RC_OK;
 }
 

@@ -549,6 +549,26 @@ static void read_from_lowest(struct follower *follower)
         consumer_open(run_requests(run), run_conn(run), run_loop(run), &follower->stream);
 }
 
+// What was read behind place is gone, and its sequences belong to other changes. A change that was
+// delivered before has a record under its own id, so what comes again is not sent again.
+static void on_rewound(void *ctx, uint64_t place)
+{
+    struct follower *follower = ctx;
+
+    for (unsigned i = 0; i < PARTITIONS; i++) {
+        struct part *part = &follower->parts[i];
+
+        if (part->state == ACTIVE && part->progress.read > place)
+            part->progress.read = place;
+    }
+    for (struct hook *hook = queue_hooks(follower->config.queue); hook != NULL;
+         hook = hook->hh.next) {
+        if (hook->position > place)
+            hook->position = place;
+    }
+    follower->at = place;
+}
+
 struct follower *follow_open(const struct follow_config *config)
 {
     struct follower *follower = calloc(1, sizeof *follower);
@@ -572,6 +592,7 @@ struct follower *follow_open(const struct follow_config *config)
         .filter = follower->filter,
         .from = CONSUME_AFTER,
         .window = WINDOW,
+        .on_rewound = on_rewound,
         .on_message = on_message,
         .ctx = follower,
     };
