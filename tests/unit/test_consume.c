@@ -5,6 +5,7 @@
 #include "tests/unit/fake_rail.h"
 
 #include <criterion/criterion.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -17,6 +18,16 @@ static struct consumer *consumers[COUNT];
 static struct consumer_config configs[COUNT];
 static uint64_t seen[COUNT][64];
 static size_t seen_count[COUNT];
+
+static size_t rewound; // times
+static uint64_t rewound_to;
+
+static void on_rewound(void *ctx, uint64_t place)
+{
+    (void)ctx;
+    rewound++;
+    rewound_to = place;
+}
 
 static void on_message(void *ctx, struct msg *msg, const struct delivery *delivery)
 {
@@ -46,6 +57,7 @@ static void open_consumer(size_t i, const char *name)
                                           .shared = shared,
                                           .window = 4,
                                           .on_message = on_message,
+                                          .on_rewound = on_rewound,
                                           .ctx = &configs[i]};
     consumers[i] = consumer_open(requests, fake_conn(), fake_loop(), &configs[i]);
     answer_create(name);
@@ -56,6 +68,7 @@ static void set_up(void)
     fake_rail_open();
     memset(seen_count, 0, sizeof seen_count);
     memset(consumers, 0, sizeof consumers);
+    rewound = 0;
     requests = requests_open(fake_conn(), fake_loop(), "gateway");
     cr_assert_eq(shared_inbox_open(&shared, fake_conn(), "gateway"), RC_OK);
 }
@@ -84,10 +97,45 @@ static void last_pull(char inbox[DELIVERY_INBOX_BYTES])
 static void deliver(const char *inbox, const char *consumer, unsigned sequence, unsigned number)
 {
     char reply[128];
+    char text[16];
 
+    (void)snprintf(text, sizeof text, "m%u", sequence); // so that no two are the same
     (void)snprintf(reply, sizeof reply, "$JS.ACK.S.%s.1.%u.%u.1700000000000000000.5", consumer,
                    sequence, number);
-    cr_assert_eq(fake_deliver_by(inbox, "x.y", reply, "m", 1), 1);
+    cr_assert_eq(fake_deliver_by(inbox, "x.y", reply, text, strlen(text)), 1);
+}
+
+// Answers what is asked before a consumer is made again: where does the stream end?
+static void answer_end(uint64_t end)
+{
+    const struct fake_sent *sent = fake_sent(fake_sent_count() - 1);
+    char text[64];
+
+    cr_assert_not_null(strstr(sent->subject, "STREAM.INFO"), "%s", sent->subject);
+    (void)snprintf(text, sizeof text, "{\"state\":{\"last_seq\":%" PRIu64 "}}", end);
+    fake_deliver(sent->reply, text, strlen(text));
+}
+
+// And which message is at this sequence? NULL: none.
+static void answer_message(unsigned sequence, const char *message)
+{
+    static const struct header not_found = {"Status", "404"};
+    const struct fake_sent *sent = fake_sent(fake_sent_count() - 1);
+    char body[32];
+
+    (void)snprintf(body, sizeof body, "{\"seq\":%u}", sequence);
+    cr_assert_not_null(strstr(sent->subject, "DIRECT.GET"), "%s", sent->subject);
+    cr_assert_str_eq(sent->data, body);
+    if (message != NULL)
+        fake_deliver(sent->reply, message, strlen(message));
+    else
+        fake_deliver_with(sent->reply, NULL, &not_found, 1, "", 0);
+}
+
+static void answer_check(uint64_t end, const char *message)
+{
+    answer_end(end);
+    answer_message(11, message);
 }
 
 Test(consume, each_of_those_who_share_an_inbox_gets_its_own)
@@ -121,7 +169,8 @@ Test(consume, one_whose_pull_nobody_took_begins_again_and_the_others_go_on)
     sent = fake_sent_count();
     fake_pass_us(SECOND_US / 2);
     cr_assert_eq(fake_sent_count(), sent + 1, "one consumer is made again");
-    cr_assert_not_null(strstr(fake_sent(sent)->data, "\"opt_start_seq\":12"));
+    answer_check(11, "m11");
+    cr_assert_not_null(strstr(fake_sent(sent + 2)->data, "\"opt_start_seq\":12"));
     answer_create("C");
     deliver(inbox_a, "A", 13, 2); // a leftover
     deliver(inbox_a, "C", 12, 1);
@@ -140,6 +189,7 @@ Test(consume, a_message_that_is_missing_is_asked_for_again)
     deliver(inbox, "A", 13, 3);
     cr_assert_eq(seen_count[0], 1);
     fake_pass_us(SECOND_US / 2);
+    answer_check(13, "m11");
     cr_assert_not_null(strstr(fake_sent(fake_sent_count() - 1)->data, "\"opt_start_seq\":12"));
     answer_create("B");
     deliver(inbox, "B", 12, 1);
@@ -187,8 +237,90 @@ Test(consume, after_a_broken_connection_it_goes_on_behind_what_it_has_seen)
     fake_pass_us(SECOND_US);
     fake_set_up(true);
     fake_pass_us(SECOND_US);
+    answer_check(11, "m11");
     cr_assert_not_null(strstr(fake_sent(fake_sent_count() - 1)->data, "\"opt_start_seq\":12"));
     answer_create("B");
     deliver(inbox, "B", 12, 1);
     cr_assert_eq(seen_count[0], 2);
+}
+
+// --- a stream that has lost its end --------------------------------------------------------------
+
+// A reader that has seen 11, 12 and 13 loses its connection, and gets it back.
+static void see_three_and_reconnect(void)
+{
+    char inbox[DELIVERY_INBOX_BYTES];
+
+    open_consumer(0, "A");
+    last_pull(inbox);
+    for (unsigned i = 1; i <= 3; i++)
+        deliver(inbox, "A", 10 + i, i);
+    fake_set_up(false);
+    fake_pass_us(SECOND_US);
+    fake_set_up(true);
+    fake_pass_us(SECOND_US);
+}
+
+static void assert_begins_at(unsigned sequence)
+{
+    char text[32];
+
+    (void)snprintf(text, sizeof text, "\"opt_start_seq\":%u,", sequence);
+    cr_assert_not_null(strstr(fake_sent(fake_sent_count() - 1)->data, text), "%s",
+                       fake_sent(fake_sent_count() - 1)->data);
+}
+
+Test(consume, a_stream_that_ends_earlier_than_before_has_lost_its_end)
+{
+    see_three_and_reconnect();
+    answer_end(11);
+    answer_message(11, "m11");
+    cr_assert(rewound == 1 && rewound_to == 11);
+    assert_begins_at(12);
+}
+
+Test(consume, a_lost_end_is_noticed_when_others_have_written_beyond_it)
+{
+    see_three_and_reconnect();
+    answer_end(20);
+    answer_message(13, "another");
+    answer_message(12, "another, too");
+    answer_message(11, "m11");
+    cr_assert(rewound == 1 && rewound_to == 11);
+    assert_begins_at(12);
+}
+
+Test(consume, a_message_that_was_taken_out_is_no_lost_end)
+{
+    see_three_and_reconnect();
+    answer_end(20);
+    answer_message(13, NULL);
+    answer_message(12, "m12");
+    cr_assert_eq(rewound, 0);
+    assert_begins_at(14);
+}
+
+Test(consume, another_stream_is_read_from_its_beginning)
+{
+    see_three_and_reconnect();
+    answer_end(12);
+    answer_message(12, "x");
+    answer_message(11, "y");
+    cr_assert(rewound == 1 && rewound_to == 0);
+    assert_begins_at(1);
+}
+
+Test(consume, while_it_cannot_be_found_out_nothing_is_read)
+{
+    size_t sent;
+
+    see_three_and_reconnect();
+    sent = fake_sent_count();
+    fake_deliver_no_responders(fake_sent(sent - 1)->reply);
+    cr_assert_eq(fake_sent_count(), sent);
+    fake_pass_us(SECOND_US);
+    answer_end(13); // asked once more
+    answer_message(13, "m13");
+    cr_assert_eq(rewound, 0);
+    assert_begins_at(14);
 }
