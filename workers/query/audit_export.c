@@ -25,7 +25,7 @@ struct export
 {
     struct arena *arena;
     Hr__AuditRows *answer;
-    audit_export_done done;
+    query_done done;
     void *ctx;
 };
 
@@ -63,12 +63,11 @@ static void on_page(void *ctx, enum rc rc, const struct pg_result *const *result
         answer->has_next_cursor = 1;
         answer->next_cursor = text_of(text);
     }
-    export->done(export->ctx, RC_OK, answer); // its texts are borrowed from the result
+    export->done(export->ctx, RC_OK, &answer->base); // its texts are borrowed from the result
 }
 
 enum rc audit_export(struct pg *pg, const char *tenant, const Hr__ExportAudit *request,
-                     struct arena *arena, struct problem *problem, audit_export_done done,
-                     void *ctx)
+                     struct arena *arena, struct problem *problem, query_done done, void *ctx)
 {
     struct export *export = arena_alloc(arena, sizeof *export);
     struct cursor_place place = {-1, -1, -1, -1}; // before every row

@@ -4,13 +4,11 @@
 
 #include "broker/message/problem.h"
 #include "broker/sql/pg.h"
-
-// rows lives in the arena. Its next_cursor is absent on the last page.
-typedef void (*audit_export_done)(void *ctx, enum rc rc, const Hr__AuditRows *rows);
+#include "workers/query/page.h"
 
 // What filters and cursors mean is the same as for lists. RC_REFUSED: *problem says why.
 enum rc audit_export(struct pg *pg, const char *tenant, const Hr__ExportAudit *request,
-                     struct arena *arena, struct problem *problem, audit_export_done done,
+                     struct arena *arena, struct problem *problem, query_done done,
                      void *ctx) MUST_CHECK;
 
 #endif

@@ -34,7 +34,7 @@ static const struct pg_statement known_count_statement = {
 struct audit {
     struct arena *arena;
     Hr__AuditPage *page;
-    audit_list_done done;
+    query_done done;
     void *ctx;
 };
 
@@ -77,11 +77,11 @@ static void on_rows(void *ctx, enum rc rc, const struct pg_result *const *result
         for (int row = 0; row < count; row++)
             page->entries[page->n_entries++] = read_entry(audit->arena, results[0], row);
     }
-    audit->done(audit->ctx, rc, rc == RC_OK ? page : NULL);
+    audit->done(audit->ctx, rc, rc == RC_OK ? &page->base : NULL);
 }
 
 enum rc audit_list(struct pg *pg, const char *tenant, const Hr__ListAudit *request,
-                   struct arena *arena, audit_list_done done, void *ctx)
+                   struct arena *arena, query_done done, void *ctx)
 {
     struct audit *audit = arena_alloc(arena, sizeof *audit);
     Hr__AuditPage *page = wire_new(arena, &hr__audit_page__descriptor);

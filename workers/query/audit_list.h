@@ -4,13 +4,11 @@
 
 #include "broker/message/wire.h"
 #include "broker/sql/pg.h"
-
-// page lives in the arena; NULL unless rc is RC_OK.
-typedef void (*audit_list_done)(void *ctx, enum rc rc, const Hr__AuditPage *page);
+#include "workers/query/page.h"
 
 // request: its numbers are within their bounds. arena: lives until done is called, which happens if
 // and only if this returns RC_OK. RC_UNAVAILABLE: Postgres is away.
 enum rc audit_list(struct pg *pg, const char *tenant, const Hr__ListAudit *request,
-                   struct arena *arena, audit_list_done done, void *ctx) MUST_CHECK;
+                   struct arena *arena, query_done done, void *ctx) MUST_CHECK;
 
 #endif

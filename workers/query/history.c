@@ -20,7 +20,7 @@ static const struct pg_statement exists_statement = {
 struct history {
     struct arena *arena;
     Hr__History *answer;
-    history_done done;
+    query_done done;
     void *ctx;
 };
 
@@ -61,11 +61,11 @@ static void on_rows(void *ctx, enum rc rc, const struct pg_result *const *result
         for (int row = 0; row < count; row++)
             answer->events[answer->n_events++] = read_event(history->arena, results[0], row);
     }
-    history->done(history->ctx, rc, rc == RC_OK ? answer : NULL);
+    history->done(history->ctx, rc, rc == RC_OK ? &answer->base : NULL);
 }
 
 enum rc history_get(struct pg *pg, const char *tenant, const Hr__GetHistory *request,
-                    struct arena *arena, history_done done, void *ctx)
+                    struct arena *arena, query_done done, void *ctx)
 {
     struct history *history = arena_alloc(arena, sizeof *history);
     char *id_text = arena_alloc(arena, UUID_TEXT_BYTES);

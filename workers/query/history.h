@@ -4,13 +4,11 @@
 
 #include "broker/message/problem.h"
 #include "broker/sql/pg.h"
-
-// history lives in the arena; NULL unless rc is RC_OK. RC_NOT_FOUND: the tenant has no such packet.
-typedef void (*history_done)(void *ctx, enum rc rc, const Hr__History *history);
+#include "workers/query/page.h"
 
 // request: with a packet_id. arena: lives until done is called, which happens if and only if this
 // returns RC_OK. RC_INVALID: packet_id is no UUID. RC_UNAVAILABLE: Postgres is away.
 enum rc history_get(struct pg *pg, const char *tenant, const Hr__GetHistory *request,
-                    struct arena *arena, history_done done, void *ctx) MUST_CHECK;
+                    struct arena *arena, query_done done, void *ctx) MUST_CHECK;
 
 #endif

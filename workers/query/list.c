@@ -58,7 +58,7 @@ struct list {
     struct arena *arena;
     Hr__PacketPage *page;
     int64_t total; // -1: to be counted
-    list_done done;
+    query_done done;
     void *ctx;
 };
 
@@ -93,7 +93,7 @@ static void on_page(void *ctx, enum rc rc, const struct pg_result *const *result
             list->total = pg_get_int(results[1], 0, 0);
         rc = fill_page(list, results[0]);
     }
-    list->done(list->ctx, rc, rc == RC_OK ? list->page : NULL);
+    list->done(list->ctx, rc, rc == RC_OK ? &list->page->base : NULL);
 }
 
 static enum rc set_filters(struct pg_param params[FILTERS], struct pg_array arrays[2],
@@ -133,7 +133,7 @@ static enum rc run(struct pg *pg, struct list *list, const struct pg_param param
 }
 
 enum rc list_packets(struct pg *pg, const char *tenant, const Hr__ListPackets *request,
-                     struct arena *arena, struct problem *problem, list_done done, void *ctx)
+                     struct arena *arena, struct problem *problem, query_done done, void *ctx)
 {
     struct list *list = arena_calloc(arena, 1, sizeof *list);
     struct cursor cursor = {.total = -1};

@@ -4,15 +4,13 @@
 
 #include "broker/message/problem.h"
 #include "broker/sql/pg.h"
-
-// page lives in the arena; NULL unless rc is RC_OK.
-typedef void (*list_done)(void *ctx, enum rc rc, const Hr__PacketPage *page);
+#include "workers/query/page.h"
 
 // pg: its sessions have force_custom_plan set, see list.c. request: its numbers are within their
 // bounds; borrowed until this returns. arena: lives until done is called, which happens if and only
 // if this returns RC_OK. RC_REFUSED: problem says why. RC_UNAVAILABLE: Postgres is away.
 enum rc list_packets(struct pg *pg, const char *tenant, const Hr__ListPackets *request,
-                     struct arena *arena, struct problem *problem, list_done done,
+                     struct arena *arena, struct problem *problem, query_done done,
                      void *ctx) MUST_CHECK;
 
 #endif

@@ -41,7 +41,7 @@ static const struct pg_statement tree_statement = {
 struct tree {
     struct arena *arena;
     Hr__ChainTree *answer;
-    tree_done done;
+    query_done done;
     void *ctx;
 };
 
@@ -132,11 +132,11 @@ static void on_rows(void *ctx, enum rc rc, const struct pg_result *const *result
         answer->has_root_id = true;
         answer->root_id = answer->nodes[0]->id;
     }
-    tree->done(tree->ctx, rc, rc == RC_OK ? answer : NULL);
+    tree->done(tree->ctx, rc, rc == RC_OK ? &answer->base : NULL);
 }
 
 enum rc tree_get(struct pg *pg, const char *tenant, const Hr__GetTree *request, struct arena *arena,
-                 tree_done done, void *ctx)
+                 query_done done, void *ctx)
 {
     struct tree *tree = arena_alloc(arena, sizeof *tree);
     char *id_text = arena_alloc(arena, UUID_TEXT_BYTES);

@@ -4,16 +4,13 @@
 
 #include "broker/message/wire.h"
 #include "broker/sql/pg.h"
+#include "workers/query/page.h"
 
 #define TREE_NODES_MAX 10000 // in one answer, and levels that are walked
-
-// Called once, on the loop. tree is valid on RC_OK; it is in the arena. RC_NOT_FOUND: the tenant
-// has no such packet. Others: as pg_on_done.
-typedef void (*tree_done)(void *ctx, enum rc rc, const Hr__ChainTree *tree);
 
 // request: checked, its packet_id is set. done is called if and only if this returns RC_OK; the
 // arena must live until then.
 enum rc tree_get(struct pg *pg, const char *tenant, const Hr__GetTree *request, struct arena *arena,
-                 tree_done done, void *ctx) MUST_CHECK;
+                 query_done done, void *ctx) MUST_CHECK;
 
 #endif

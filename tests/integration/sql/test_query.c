@@ -53,19 +53,22 @@ struct answer {
     const Hr__AuditPage *audit;
 };
 
-static void on_page(void *ctx, enum rc rc, const Hr__PacketPage *page)
+static void on_page(void *ctx, enum rc rc, const ProtobufCMessage *page)
 {
-    *(struct answer *)ctx = (struct answer){.done = true, .rc = rc, .page = page};
+    *(struct answer *)ctx =
+        (struct answer){.done = true, .rc = rc, .page = (const Hr__PacketPage *)page};
 }
 
-static void on_history(void *ctx, enum rc rc, const Hr__History *history)
+static void on_history(void *ctx, enum rc rc, const ProtobufCMessage *history)
 {
-    *(struct answer *)ctx = (struct answer){.done = true, .rc = rc, .history = history};
+    *(struct answer *)ctx =
+        (struct answer){.done = true, .rc = rc, .history = (const Hr__History *)history};
 }
 
-static void on_audit(void *ctx, enum rc rc, const Hr__AuditPage *audit)
+static void on_audit(void *ctx, enum rc rc, const ProtobufCMessage *audit)
 {
-    *(struct answer *)ctx = (struct answer){.done = true, .rc = rc, .audit = audit};
+    *(struct answer *)ctx =
+        (struct answer){.done = true, .rc = rc, .audit = (const Hr__AuditPage *)audit};
 }
 
 static Hr__ListPackets *list_request(void)
