@@ -5,6 +5,7 @@
 // Everything after the preparation happens on one libuv loop. It stops in the opposite order.
 
 #include "broker/base/buf.h"
+#include "broker/base/cfg.h"
 #include "broker/base/digest.h"
 #include "broker/base/id.h"
 #include "broker/base/timestamp.h"
@@ -18,6 +19,7 @@
 #include "clients/cli/serve/probe.h"
 #include "clients/cli/serve/say.h"
 #include "clients/cli/serve/status.h"
+#include "clients/cli/serve/watch.h"
 
 #include <argp.h>
 #include <assert.h>
@@ -27,7 +29,8 @@
 #include <string.h>
 #include <uv.h>
 
-#define TICK_MS 25 // only until ready; afterwards nothing runs by the clock
+#define TICK_MS 25 // only until ready
+#define PROBE_PATIENCE_MS 2000
 #define IMPATIENT_NS 5000000000LL
 #define KEY_BYTES 32
 #define MEMORY_BYTES 65536 // more is taken when needed
@@ -70,6 +73,8 @@ struct serve {
     struct postgres *postgres; // NULL: somebody else's
     struct probe nats_probe;
     struct probe gateway_probe;
+    struct watch *watch; // NULL until the fleet is started
+    int64_t deaf_seconds;
     uv_timer_t tick;
     uv_timer_t stop_timer;
     uv_signal_t signals[ASKED_BY];
@@ -194,15 +199,24 @@ static error_t on_option(int key, char *arg, struct argp_state *state)
 static const struct argp argp = {
     .options = option_table,
     .parser = on_option,
-    .doc = "Runs nats-server, Postgres, every worker and the gateway under one data folder, "
-           "restarts what dies, and stops them all on SIGTERM or Ctrl-C.\v"
-           "Prints 'ready http://127.0.0.1:PORT' on standard output when the rail answers. The API "
-           "key is in FOLDER/admin.key, NATS URLs with credentials are in FOLDER/agent.nats and "
-           "FOLDER/admin.nats, the processes in FOLDER/run/children.json.\n\n"
-           "Environment: HR_BOOTSTRAP_KEY is the API key instead of the one in admin.key. "
-           "HR_NATS_URL and HR_POSTGRES_URL stand for the options of that name and keep a password "
-           "out of the list of processes. Other HR_ settings reach the workers and the gateway; "
-           "HR_LOG_LEVEL is warn for text and info for json unless it is set.",
+    .doc =
+        "Runs nats-server, Postgres, every worker and the gateway under one data folder, "
+        "restarts what dies, and stops them all on SIGTERM or Ctrl-C.\v"
+        "Prints 'ready http://127.0.0.1:PORT' on standard output when the rail answers. The API "
+        "key is in FOLDER/admin.key, NATS URLs with credentials are in FOLDER/agent.nats and "
+        "FOLDER/admin.nats, the processes in FOLDER/run/children.json.\n\n"
+        "Environment: HR_BOOTSTRAP_KEY is the API key instead of the one in admin.key. "
+        "HR_NATS_URL and HR_POSTGRES_URL stand for the options of that name and keep a password "
+        "out of the list of processes. Other HR_ settings reach the workers and the gateway; "
+        "HR_LOG_LEVEL is warn for text and info for json unless it is set. What runs and does not "
+        "answer for HR_SERVE_DEAF_SECONDS (25; 0: never) is ended and started again.",
+};
+
+static const struct cfg_key keys[] = {
+    CFG_I64(struct serve, deaf_seconds, "HR_SERVE_DEAF_SECONDS", "25", 0, 3600,
+            "a process that runs and does not answer for so long is ended and started again; 0: "
+            "never"),
+    CFG_END,
 };
 
 // ---- stopping
@@ -244,6 +258,7 @@ static void begin_stop(struct serve *serve, int exit_status)
     serve->stage = STAGE_STOPPING;
     serve->exit_status = exit_status;
     (void)uv_timer_stop(&serve->tick);
+    watch_close(serve->watch);
     serve->stopping = RANK_GATEWAY;
     serve->urged = false;
     child_group_stop(serve->children, RANK_GATEWAY);
@@ -292,6 +307,19 @@ static bool servers_are_up(struct serve *serve)
     return probe_is_good(&serve->nats_probe) && postgres_up;
 }
 
+static void begin_watch(struct serve *serve)
+{
+    const struct watch_spec spec = {.loop = &serve->loop,
+                                    .group = serve->children,
+                                    .nats = &serve->nats,
+                                    .postgres = serve->postgres,
+                                    .memory = serve->memory,
+                                    .deaf_ms = serve->deaf_seconds * 1000};
+
+    if (serve->deaf_seconds > 0)
+        serve->watch = watch_create(&spec);
+}
+
 static void on_tick(uv_timer_t *timer)
 {
     struct serve *serve = timer->data;
@@ -306,6 +334,7 @@ static void on_tick(uv_timer_t *timer)
         serve->stage = STAGE_FLEET;
         child_group_start(serve->children, RANK_WORKER);
         child_group_start(serve->children, RANK_GATEWAY);
+        begin_watch(serve);
     }
     if (serve->stage == STAGE_FLEET) {
         probe_poke(&serve->gateway_probe);
@@ -403,7 +432,11 @@ static enum rc open_nats(struct serve *serve)
         return rc;
     serve->nats_url = serve->nats.url;
     serve->nats_url_safe = serve->nats.url;
-    probe_init(&serve->nats_probe, &serve->loop, serve->nats.port, NULL, "INFO ");
+    probe_init(&serve->nats_probe, &serve->loop,
+               &(struct probe_spec){.port = serve->nats.port,
+                                    .expected = "INFO ",
+                                    .stays_open = true,
+                                    .patience_ms = PROBE_PATIENCE_MS});
     say(LOG_INFO, "serve.nats", "nats-server", "%s", serve->nats_url_safe);
     return RC_OK;
 }
@@ -430,11 +463,14 @@ static enum rc open_fleet(struct serve *serve)
         return rc;
     memcpy(fleet.copies, serve->options.copies, sizeof fleet.copies);
     probe_init(
-        &serve->gateway_probe, &serve->loop, serve->options.port,
-        arena_printf(serve->memory,
-                     "GET /ready HTTP/1.1\r\nHost: 127.0.0.1:%d\r\nConnection: close\r\n\r\n",
-                     serve->options.port),
-        "HTTP/1.1 200");
+        &serve->gateway_probe, &serve->loop,
+        &(struct probe_spec){.port = serve->options.port,
+                             .request = arena_printf(serve->memory,
+                                                     "GET /ready HTTP/1.1\r\nHost: 127.0.0.1:%d\r\n"
+                                                     "Connection: close\r\n\r\n",
+                                                     serve->options.port),
+                             .expected = "HTTP/1.1 200",
+                             .patience_ms = PROBE_PATIENCE_MS});
     return fleet_open(&fleet, serve->children);
 }
 
@@ -506,6 +542,7 @@ static void close_loop(struct serve *serve)
 {
     probe_cancel(&serve->nats_probe);
     probe_cancel(&serve->gateway_probe);
+    watch_close(serve->watch);
     uv_close((uv_handle_t *)&serve->tick, NULL);
     uv_close((uv_handle_t *)&serve->stop_timer, NULL);
     for (size_t i = 0; i < ASKED_BY; i++)
@@ -513,6 +550,7 @@ static void close_loop(struct serve *serve)
     child_group_destroy(serve->children);
     (void)uv_run(&serve->loop, UV_RUN_DEFAULT);
     (void)uv_loop_close(&serve->loop);
+    watch_free(serve->watch);
 }
 
 static void run(struct serve *serve)
@@ -542,6 +580,10 @@ int serve_main(int argc, char **argv)
     serve.options.postgres_url = getenv("HR_POSTGRES_URL");
     argp_err_exit_status = EXIT_USAGE;
     if (argp_parse(&argp, argc, argv, 0, NULL, &serve.options) != 0) {
+        arena_destroy(serve.memory);
+        return EXIT_USAGE;
+    }
+    if (cfg_load(keys, &serve) != RC_OK) {
         arena_destroy(serve.memory);
         return EXIT_USAGE;
     }

@@ -39,6 +39,7 @@ struct child {
     int64_t backoff_ms;
     int deaths;
     int restarts;
+    int deaf_ends;
     bool has_lived; // once for LIVED_NS
     bool stopping;  // not to be started again
 };
@@ -413,6 +414,23 @@ void child_group_hurry(struct child_group *group, enum child_rank rank, bool kil
     }
 }
 
+void child_end_deaf(struct child *child, int step)
+{
+    int number = step == 0 ? child->spec.stop_signal : child->spec.hurry_signal;
+
+    if (child->pid == 0)
+        return;
+    // Ours lose nothing when they are killed. Others are asked first, and get one more chance.
+    if (child->spec.is_ours || step > 1)
+        number = SIGKILL;
+    if (step == 0)
+        child->deaf_ends++;
+    else
+        say(LOG_WARN, "child.deaf", child->spec.name, "does not end either, sending signal %d",
+            number);
+    (void)kill(child->pid, number);
+}
+
 size_t child_group_running(const struct child_group *group, enum child_rank rank)
 {
     size_t count = 0;
@@ -422,12 +440,12 @@ size_t child_group_running(const struct child_group *group, enum child_rank rank
     return count;
 }
 
-const struct child *child_first(const struct child_group *group)
+struct child *child_first(const struct child_group *group)
 {
     return group->first;
 }
 
-const struct child *child_next(const struct child *child)
+struct child *child_next(const struct child *child)
 {
     return child->next;
 }
@@ -450,4 +468,19 @@ int child_restarts(const struct child *child)
 bool child_is_lasting(const struct child *child)
 {
     return child->spec.on_end == NULL;
+}
+
+int child_deaf_ends(const struct child *child)
+{
+    return child->deaf_ends;
+}
+
+const char *child_health_path(const struct child *child)
+{
+    return child->spec.health_path;
+}
+
+bool child_is_stopping(const struct child *child)
+{
+    return child->stopping;
 }

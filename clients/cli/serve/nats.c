@@ -226,3 +226,13 @@ enum rc nats_open(struct nats *nats, const struct datadir *dir, struct child_gro
         add_child(nats, dir, group, program);
     return rc;
 }
+
+const char *nats_question(const struct nats *nats, struct arena *memory, const char *inbox)
+{
+    return arena_printf(memory,
+                        "CONNECT {\"verbose\":false,\"pedantic\":false,\"name\":\"serve\","
+                        "\"user\":\"%s\",\"pass\":\"%s\"}\r\n"
+                        "SUB %s 1\r\n"
+                        "PUB $JS.API.STREAM.INFO.HR_PACKETS_0 %s 0\r\n\r\n",
+                        nats->users[NATS_ADMIN], nats->passwords[NATS_ADMIN], inbox, inbox);
+}

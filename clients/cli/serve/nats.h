@@ -28,4 +28,8 @@ struct nats {
 enum rc nats_open(struct nats *nats, const struct datadir *dir, struct child_group *group,
                   int wanted_port) MUST_CHECK;
 
+// What a client says to be told about the stream of packets, in the server's own protocol; the
+// answer comes to inbox. In the folder's arena; a secret.
+const char *nats_question(const struct nats *nats, struct arena *memory, const char *inbox);
+
 #endif
