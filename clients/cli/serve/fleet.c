@@ -59,8 +59,8 @@ static bool ends_with(const char *name, size_t len, const char *end)
 static bool is_passed_on(const char *item)
 {
     static const char *const secret_ends[] = {"_KEY", "_PASSWORD", "_SECRET", "_TOKEN", "_URL"};
-    static const char *const own[] = {"HR_BIN_DIR", "HR_LISTEN", "HR_HEALTH_LISTEN",
-                                      "HR_LOG_FORMAT", "HR_NATS_USER"};
+    static const char *const own[] = {"HR_BIN_DIR",    "HR_LISTEN",    "HR_HEALTH_LISTEN",
+                                      "HR_LOG_FORMAT", "HR_NATS_USER", "HR_DRAIN_SECONDS"};
     static const char *const others[] = {"TZ", "ASAN_OPTIONS", "UBSAN_OPTIONS", "LSAN_OPTIONS",
                                          "TSAN_OPTIONS"};
     size_t len = strcspn(item, "=");
