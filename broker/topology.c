@@ -180,6 +180,22 @@ static bool answer_has(const char *answer, const char *word)
     return strstr(answer, word) != NULL;
 }
 
+bool topology_is_clustered(const char *stream_info)
+{
+    static const char member[] = "\"cluster\":{";
+    static const char leader[] = "\"leader\":\"";
+    const char *at = strstr(stream_info, member);
+
+    if (at == NULL)
+        return false;
+    at += sizeof member - 1;
+    if (strncmp(at, leader, sizeof leader - 1) != 0)
+        return true;
+    at += sizeof leader - 1;
+    at += strcspn(at, "\"");
+    return strncmp(at, "\"}", 2) != 0; // a name of the cluster, or replicas
+}
+
 static void refuse_server(struct ensure *ensure)
 {
     log_error(
@@ -229,7 +245,7 @@ static void on_info(struct ensure *ensure, const char *answer)
             retry(ensure, "the stream does not exist yet");
     } else if (answer_has(answer, "\"error\":")) {
         retry(ensure, "the server refuses to tell about the stream");
-    } else if (answer_has(answer, "\"cluster\":") && !ensure->has_level) {
+    } else if (topology_is_clustered(answer) && !ensure->has_level) {
         refuse_server(ensure);
     } else {
         if (streams[ensure->stream].config == packets_config &&

@@ -21,4 +21,8 @@ void topology_ensure(struct requests *requests, uv_loop_t *loop,
                      const struct topology_config *config, int64_t wait_ms, topology_done_fn done,
                      void *ctx);
 
+// Does the server's answer about a stream say that it is one of a cluster? A server of its own from
+// 2.10 on names itself as the leader there, and nothing else.
+bool topology_is_clustered(const char *stream_info);
+
 #endif
