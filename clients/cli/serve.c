@@ -33,6 +33,9 @@
 #define PROBE_PATIENCE_MS 2000
 #define IMPATIENT_NS 5000000000LL
 #define KEY_BYTES 32
+#define KEY_PREFIX "hr_"
+#define KEY_CHARACTERS 43 // of KEY_BYTES in base64url
+#define URL_SAFE "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
 #define MEMORY_BYTES 65536 // more is taken when needed
 #define KEY_TEXT_BYTES 64
 
@@ -40,6 +43,7 @@ struct options {
     const char *data_dir;
     const char *nats_url;     // NULL: we start one
     const char *postgres_url; // NULL: we start one
+    const char *nats_server;  // NULL: the newest that is installed
     int port;                 // 0: any
     int nats_port;            // 0: any
     int copies[FLEET_PROGRAMS];
@@ -106,6 +110,7 @@ enum {
     OPTION_NATS_URL = 256,
     OPTION_POSTGRES_URL,
     OPTION_NATS_PORT,
+    OPTION_NATS_SERVER,
     OPTION_SCALE,
     OPTION_LOG_FORMAT,
 };
@@ -131,6 +136,10 @@ static const struct argp_option option_table[] = {
      .key = OPTION_NATS_PORT,
      .arg = "PORT",
      .doc = "where nats-server listens (default that of the last start, or 4222)"},
+    {.name = "nats-server",
+     .key = OPTION_NATS_SERVER,
+     .arg = "PATH",
+     .doc = "the nats-server to start (default the newest that is installed)"},
     {.name = "scale",
      .key = OPTION_SCALE,
      .arg = "NAME=COPIES,...",
@@ -139,7 +148,7 @@ static const struct argp_option option_table[] = {
      .key = OPTION_LOG_FORMAT,
      .arg = "text|json",
      .doc = "short lines for people, or JSON lines (default text)"},
-    {.name = NULL                                               },
+    {.name = NULL                      },
 };
 
 static int parse_port(struct argp_state *state, const char *text, int lowest)
@@ -179,6 +188,9 @@ static error_t on_option(int key, char *arg, struct argp_state *state)
         return 0;
     case OPTION_NATS_PORT:
         options->nats_port = parse_port(state, arg, 1);
+        return 0;
+    case OPTION_NATS_SERVER:
+        options->nats_server = arg;
         return 0;
     case OPTION_SCALE:
         wrong = fleet_parse_scale(options->memory, arg, options->copies);
@@ -382,11 +394,12 @@ static enum rc open_port(struct serve *serve)
 {
     int port = serve->options.port;
 
-    if (port == 0 && port_pick(&port) != RC_OK) {
-        say(LOG_ERROR, "serve.port", "handoffrail", "no free port");
-        return RC_UNAVAILABLE;
-    }
-    if (!port_is_free(port)) {
+    if (port == 0) {
+        if (port_pick(&port) != RC_OK) {
+            say(LOG_ERROR, "serve.port", "handoffrail", "no free port");
+            return RC_UNAVAILABLE;
+        }
+    } else if (!port_take(port)) {
         say(LOG_ERROR, "serve.port", "handoffrail",
             "port %d is already in use; choose another with --port", port);
         return RC_CONFLICT;
@@ -396,10 +409,18 @@ static enum rc open_port(struct serve *serve)
     return RC_OK;
 }
 
+// Nobody can guess what was drawn from 256 bits; of what somebody thought out we do not know that.
+static bool is_api_key(const char *text)
+{
+    return strncmp(text, KEY_PREFIX, strlen(KEY_PREFIX)) == 0 &&
+           strlen(text) == strlen(KEY_PREFIX) + KEY_CHARACTERS &&
+           strspn(text + strlen(KEY_PREFIX), URL_SAFE) == KEY_CHARACTERS;
+}
+
 static enum rc open_admin_key(struct serve *serve, const char **key)
 {
     uint8_t bytes[KEY_BYTES];
-    char text[KEY_TEXT_BYTES] = "hr_";
+    char text[KEY_TEXT_BYTES] = KEY_PREFIX;
     const char *path = datadir_join(&serve->dir, "admin.key");
 
     *key = getenv("HR_BOOTSTRAP_KEY");
@@ -409,8 +430,15 @@ static enum rc open_admin_key(struct serve *serve, const char **key)
     }
     say(LOG_INFO, "serve.key", "admin key", "in %s", path);
     *key = datadir_read(&serve->dir, "admin.key");
-    if (*key != NULL && (*key)[0] != '\0')
+    if (*key != NULL && is_api_key(*key))
         return RC_OK;
+    if (*key != NULL) {
+        say(LOG_ERROR, "serve.key", "admin key",
+            "%s does not hold a key: hr_ and 43 letters, digits, '-' or '_' in its first line; put "
+            "the key back, or remove the file and a new one is made",
+            path);
+        return RC_REFUSED;
+    }
     random_bytes(bytes, sizeof bytes);
     (void)base64url_format(text + strlen(text), bytes, sizeof bytes);
     *key = arena_copy(serve->memory, text, strlen(text));
@@ -427,7 +455,8 @@ static enum rc open_nats(struct serve *serve)
         say(LOG_INFO, "serve.nats", "NATS", "%s", serve->nats_url_safe);
         return RC_OK;
     }
-    rc = nats_open(&serve->nats, &serve->dir, serve->children, serve->options.nats_port);
+    rc = nats_open(&serve->nats, &serve->dir, serve->children, serve->options.nats_server,
+                   serve->options.nats_port);
     if (rc != RC_OK)
         return rc;
     serve->nats_url = serve->nats.url;
@@ -439,6 +468,21 @@ static enum rc open_nats(struct serve *serve)
                                     .patience_ms = PROBE_PATIENCE_MS});
     say(LOG_INFO, "serve.nats", "nats-server", "%s", serve->nats_url_safe);
     return RC_OK;
+}
+
+// New keys would open none of the secrets that are there: every webhook would fail, one by one.
+static enum rc check_webhook_keys(const struct serve *serve)
+{
+    if (getenv("HR_WEBHOOK_KEY_FILE") != NULL || serve->nats.child == NULL ||
+        datadir_has(&serve->dir, "webhook.keys") || !nats_has_hooks(&serve->dir))
+        return RC_OK;
+    say(LOG_ERROR, "serve.webhook_keys", "webhook keys",
+        "%s is missing, and there are webhooks whose secrets were sealed with it; put it back from "
+        "a "
+        "backup. Without one: make it with 'printf \"1 $(openssl rand 32 | basenc --base64url | tr "
+        "-d =)\\n\" > FILE' and register every webhook again",
+        datadir_join(&serve->dir, "webhook.keys"));
+    return RC_REFUSED;
 }
 
 static enum rc open_fleet(struct serve *serve)
@@ -457,6 +501,8 @@ static enum rc open_fleet(struct serve *serve)
 
     if (rc == RC_OK)
         rc = datadir_keys(&serve->dir, "audit.keys", &fleet.audit_keys);
+    if (rc == RC_OK)
+        rc = check_webhook_keys(serve);
     if (rc == RC_OK)
         rc = datadir_keys(&serve->dir, "webhook.keys", &fleet.webhook_keys);
     if (rc != RC_OK)
