@@ -6,6 +6,7 @@
 #include "broker/metrics.h"
 #include "broker/packet/rules.h"
 #include "broker/service.h"
+#include "broker/storage.h"
 #include "broker/subjects.h"
 #include "broker/topology.h"
 
@@ -118,6 +119,8 @@ static bool is_ready(struct run *run, const char **reason)
         *reason = "starting";
     else if (!conn_is_up(run->conn))
         *reason = "not connected to NATS";
+    else if (storage_is_full())
+        *reason = STORAGE_REASON;
     else
         return run->spec->ready == NULL || run->spec->ready(run->app, reason);
     return false;

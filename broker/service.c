@@ -9,6 +9,7 @@
 #include "broker/packet/check.h"
 #include "broker/packet/json_read.h"
 #include "broker/packet/json_write.h"
+#include "broker/storage.h"
 #include "broker/subjects.h"
 
 #include <assert.h>
@@ -358,6 +359,10 @@ static void on_ping(void *ctx, struct command *command)
     pong->has_ready = true;
     pong->ready =
         service->config->ready == NULL || service->config->ready(service->config->ctx, &reason);
+    if (storage_is_full()) {
+        pong->ready = false;
+        reason = STORAGE_REASON;
+    }
     pong->has_reason = reason != NULL;
     if (reason != NULL)
         pong->reason = text_of(reason);

@@ -30,6 +30,7 @@
 #include <uv.h>
 
 #define TICK_MS 25 // only until ready
+#define LOG_TICK_MS 1000
 #define PROBE_PATIENCE_MS 2000
 #define IMPATIENT_NS 5000000000LL
 #define KEY_BYTES 32
@@ -81,6 +82,7 @@ struct serve {
     int64_t deaf_seconds;
     uv_timer_t tick;
     uv_timer_t stop_timer;
+    uv_timer_t log_timer;
     uv_signal_t signals[ASKED_BY];
     const char *url;
     const char *nats_url;      // with what it needs to log in, if it is somebody else's
@@ -544,6 +546,13 @@ static enum rc prepare(struct serve *serve)
     return rc;
 }
 
+static void on_log_timer(uv_timer_t *timer)
+{
+    const struct serve *serve = timer->data;
+
+    child_group_bound_logs(serve->children);
+}
+
 static bool is_ignored(int number)
 {
     struct sigaction action;
@@ -572,6 +581,8 @@ static void open_loop(struct serve *serve)
         status = uv_timer_init(&serve->loop, &serve->tick);
     if (status == 0)
         status = uv_timer_init(&serve->loop, &serve->stop_timer);
+    if (status == 0)
+        status = uv_timer_init(&serve->loop, &serve->log_timer);
     for (size_t i = 0; i < ASKED_BY && status == 0; i++) {
         status = uv_signal_init(&serve->loop, &serve->signals[i]);
         serve->signals[i].data = serve;
@@ -582,6 +593,7 @@ static void open_loop(struct serve *serve)
     }
     serve->tick.data = serve;
     serve->stop_timer.data = serve;
+    serve->log_timer.data = serve;
 }
 
 static void close_loop(struct serve *serve)
@@ -591,6 +603,7 @@ static void close_loop(struct serve *serve)
     watch_close(serve->watch);
     uv_close((uv_handle_t *)&serve->tick, NULL);
     uv_close((uv_handle_t *)&serve->stop_timer, NULL);
+    uv_close((uv_handle_t *)&serve->log_timer, NULL);
     for (size_t i = 0; i < ASKED_BY; i++)
         uv_close((uv_handle_t *)&serve->signals[i], NULL);
     child_group_destroy(serve->children);
@@ -604,6 +617,7 @@ static void run(struct serve *serve)
     serve->waiting_since_ns = clock_now_ns();
     watch_signals(serve);
     (void)uv_timer_start(&serve->tick, on_tick, TICK_MS, TICK_MS);
+    (void)uv_timer_start(&serve->log_timer, on_log_timer, LOG_TICK_MS, LOG_TICK_MS);
     if (serve->nats.child != NULL)
         child_start(serve->nats.child);
     if (serve->postgres != NULL)

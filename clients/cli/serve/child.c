@@ -28,6 +28,7 @@
 #define STILLBIRTHS_MAX 5
 #define CONFIG_STATUS 2
 #define LOG_BYTES_MAX 8000000L // then a log file makes room for a new one
+#define LOG_KEPT_BYTES 1000000 // of one that is written to
 
 struct child {
     struct child_spec spec;
@@ -411,6 +412,41 @@ void child_group_hurry(struct child_group *group, enum child_rank rank, bool kil
         say(LOG_WARN, "child.slow", child->spec.name, "does not stop, %s",
             kill_now ? "killing it" : "urging it");
         (void)kill(child->pid, kill_now ? SIGKILL : child->spec.hurry_signal);
+    }
+}
+
+// The child goes on writing to the same file, and appends, so the file itself is cut.
+static void bound_log(const char *path)
+{
+    static char part[LOG_KEPT_BYTES];
+    char old[PATH_MAX];
+    struct stat info;
+    ssize_t len;
+    int from;
+    int to;
+
+    if (stat(path, &info) != 0 || info.st_size <= LOG_BYTES_MAX)
+        return;
+    from = open(path, O_RDWR | O_CLOEXEC | O_NOFOLLOW);
+    if (from < 0)
+        return;
+    (void)snprintf(old, sizeof old, "%s.old", path);
+    to = open(old, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
+    len = pread(from, part, sizeof part, info.st_size - LOG_KEPT_BYTES);
+    if (to >= 0 && len > 0 && write(to, part, (size_t)len) != len)
+        say(LOG_WARN, "child.log", path, "its last part cannot be kept: %s", strerror(errno));
+    close_end(to);
+    if (ftruncate(from, 0) == 0)
+        say(LOG_WARN, "child.log", path, "had grown to %lld bytes; its last part is in %s",
+            (long long)info.st_size, old);
+    (void)close(from);
+}
+
+void child_group_bound_logs(const struct child_group *group)
+{
+    for (const struct child *child = group->first; child != NULL; child = child->next) {
+        if (child->pid != 0 && child->spec.log_path != NULL)
+            bound_log(child->spec.log_path);
     }
 }
 

@@ -80,6 +80,10 @@ void child_group_stop(struct child_group *group, enum child_rank rank);
 // Sends their hurry signal to those of a rank that still run, or SIGKILL when kill.
 void child_group_hurry(struct child_group *group, enum child_rank rank, bool kill);
 
+// Makes room in the log files of those that run: their beginning goes, their last part stays in
+// PATH.old. Call it every second or so.
+void child_group_bound_logs(const struct child_group *group);
+
 // For one that runs and does not answer any more: signals it, harder with each step from 0 on. When
 // it has ended it is started again.
 void child_end_deaf(struct child *child, int step);
