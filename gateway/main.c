@@ -112,6 +112,13 @@ static bool on_ready(void *ctx, const char **reason)
     return keys_are_current(gateway->keys);
 }
 
+static void on_leave(void *ctx)
+{
+    struct gateway *gateway = ctx;
+
+    web_stop_keeping_alive(gateway->web);
+}
+
 static void on_drain(void *ctx)
 {
     struct gateway *gateway = ctx;
@@ -151,6 +158,7 @@ int main(int argc, char **argv)
         .open = on_open,
         .close = on_close,
         .ready = on_ready,
+        .leave = on_leave,
         .drain = on_drain,
         .in_hand = on_in_hand,
     };

@@ -80,7 +80,8 @@ static void answer(struct probe *probe)
 {
     struct exchange *exchange = probe->exchange;
     bool nats = conn_is_up(run_conn(exchange->gateway->run));
-    bool ready = nats && keys_are_current(exchange->gateway->keys);
+    bool ready = nats && keys_are_current(exchange->gateway->keys) &&
+                 !run_is_stopping(exchange->gateway->run);
     struct buf out = {0};
     struct json_writer *writer = json_writer_create(&out);
 

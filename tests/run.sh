@@ -15,6 +15,8 @@ Without a PART: all of them, in this order. Missing packages are installed first
   asan      the same with address and undefined-behaviour sanitizers
   fuzz      build the fuzz targets; replay their corpora
   e2e       whole rails, driven from Python; the programs are those of HR_PRESET, asan if not set
+  nats      what depends on NATS most, on a current nats-server, which deploy/local/current-nats.sh fetches: one winner,
+            followers, permissions, nothing lost
 
 Only when it is named:
   tsan      what has threads, driven from Python on a build with the thread sanitizer: live streams, webhooks,
@@ -25,7 +27,7 @@ tests of all parts; a check counts as one test, and so does a build that fails.
 HELP
 }
 
-all=(format headers tidy dev asan fuzz e2e)
+all=(format headers tidy dev asan fuzz e2e nats)
 logs=build/logs
 passed=0
 failed=0
@@ -194,6 +196,16 @@ part_e2e() {
     run_pytest e2e-measures -m measures "${folders[@]}"
 }
 
+part_nats() {
+    export HR_PRESET=${HR_PRESET:-asan}
+    build "$HR_PRESET" || return
+    must 'making the Python environment' venv.log make_venv || return
+    must 'fetching a current nats-server' nats-server.log deploy/local/current-nats.sh || return
+    HR_TEST_NATS_SERVER=$(deploy/local/current-nats.sh) run_pytest nats -n 2 --dist loadfile \
+        tests/e2e/test_one_winner.py tests/e2e/test_agents_hear.py \
+        tests/e2e/test_nats_permissions.py tests/chaos/test_nothing_lost.py
+}
+
 part_tsan() {
     build tsan || return
     must 'making the Python environment' venv.log make_venv || return
@@ -218,7 +230,7 @@ for part in "$@"; do
         usage
         exit 0
         ;;
-    format | headers | dev | asan | fuzz | e2e | tidy | tsan) parts+=("$part") ;;
+    format | headers | dev | asan | fuzz | e2e | nats | tidy | tsan) parts+=("$part") ;;
     *)
         printf "tests/run.sh: there is no part '%s'\n" "$part" >&2
         usage >&2

@@ -6,6 +6,7 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <pthread.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -140,22 +141,16 @@ static void put_json_pairs(struct line *line, const char *text)
     }
 }
 
-void log_write(enum log_level level, const char *event, const char *format, ...)
+static void write_line(enum log_level level, const char *event, const char *format, va_list args)
 {
     struct line line = {.len = 0};
     char detail[LINE_BYTES / 2];
     char stamp[TIMESTAMP_TEXT_BYTES];
     char pid[32];
     int saved_errno = errno;
-    va_list args;
 
-    assert(level < LOG_LEVELS);
-    if (level < config.level)
-        return;
-    va_start(args, format);
     if (vsnprintf(detail, sizeof detail, format, args) < 0)
         detail[0] = '\0';
-    va_end(args);
     for (char *at = detail; *at != '\0'; at++) {
         if (*at == '\n' || *at == '\r')
             *at = ' ';
@@ -194,4 +189,92 @@ void log_write(enum log_level level, const char *event, const char *format, ...)
         // Nobody is left to tell.
     }
     errno = saved_errno;
+}
+
+void log_write(enum log_level level, const char *event, const char *format, ...)
+{
+    va_list args;
+
+    assert(level < LOG_LEVELS);
+    if (level < config.level)
+        return;
+    va_start(args, format);
+    write_line(level, event, format, args);
+    va_end(args);
+}
+
+// --- bounds --------------------------------------------------------------------------------------
+
+// Events are few and fixed in our programs. Should there ever be more than places, those that find
+// none share the last one.
+#define PLACES 256
+#define SECOND_NS 1000000000LL
+
+static struct place {
+    const char *event; // NULL: free
+    int64_t since_ns;  // when its second began
+    unsigned written;  // in it
+    unsigned long suppressed;
+} places[PLACES];
+
+static pthread_mutex_t places_lock = PTHREAD_MUTEX_INITIALIZER;
+
+static struct place *place_of(const char *event)
+{
+    size_t i = 0;
+
+    while (i < PLACES - 1 && places[i].event != NULL && strcmp(places[i].event, event) != 0)
+        i++;
+    if (places[i].event == NULL)
+        places[i].event = event;
+    return &places[i];
+}
+
+// Takes the count of one event whose second is over. False: there is none.
+static bool take_suppressed(int64_t now_ns, struct place *taken)
+{
+    for (size_t i = 0; i < PLACES && places[i].event != NULL; i++) {
+        if (places[i].suppressed > 0 && now_ns - places[i].since_ns >= SECOND_NS) {
+            *taken = places[i];
+            places[i].suppressed = 0;
+            return true;
+        }
+    }
+    return false;
+}
+
+void log_bounded(enum log_level level, const char *event, const char *format, ...)
+{
+    int64_t now_ns;
+    struct place *place;
+    struct place taken = {0};
+    bool has_taken;
+    bool is_allowed;
+    va_list args;
+
+    assert(level < LOG_LEVELS);
+    if (level < config.level)
+        return;
+    now_ns = clock_now_ns();
+    (void)pthread_mutex_lock(&places_lock);
+    has_taken = take_suppressed(now_ns, &taken);
+    place = place_of(event);
+    if (now_ns - place->since_ns >= SECOND_NS) {
+        place->since_ns = now_ns;
+        place->written = 0;
+    }
+    is_allowed = place->written < LOG_PER_SECOND;
+    if (is_allowed)
+        place->written++;
+    else
+        place->suppressed++;
+    (void)pthread_mutex_unlock(&places_lock);
+
+    if (has_taken)
+        log_write(LOG_WARN, "log.suppressed", "of=%s count=%lu", taken.event, taken.suppressed);
+    if (!is_allowed)
+        return;
+    va_start(args, format);
+    write_line(level, event, format, args);
+    va_end(args);
 }

@@ -28,9 +28,16 @@ bool log_level_parse(const char *name, enum log_level *level);
 void log_write(enum log_level level, const char *event, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 
+// As log_write, at most LOG_PER_SECOND lines of one event in a second: what somebody sends us must
+// not fill the disk. How many were left out stands in a line log.suppressed of its own, written
+// with the next line of any event.
+#define LOG_PER_SECOND 20
+void log_bounded(enum log_level level, const char *event, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+
 #define log_debug(...) log_write(LOG_DEBUG, __VA_ARGS__)
-#define log_info(...) log_write(LOG_INFO, __VA_ARGS__)
-#define log_warn(...) log_write(LOG_WARN, __VA_ARGS__)
-#define log_error(...) log_write(LOG_ERROR, __VA_ARGS__)
+#define log_info(...) log_bounded(LOG_INFO, __VA_ARGS__)
+#define log_warn(...) log_bounded(LOG_WARN, __VA_ARGS__)
+#define log_error(...) log_bounded(LOG_ERROR, __VA_ARGS__)
 
 #endif

@@ -21,6 +21,7 @@ enum settle {
     X(UNAVAILABLE, RETRY, "unavailable")                                                           \
     X(CLOSED, RETRY, "closed")                                                                     \
     X(IO, RETRY, "input or output failed")                                                         \
+    X(FULL, RETRY, "no room to store it")                                                          \
     X(CORRUPT, DEAD, "stored data cannot be read")                                                 \
     X(CONFIG, DEAD, "bad configuration")                                                           \
     X(INTERNAL, RETRY, "internal error")

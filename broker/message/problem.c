@@ -18,6 +18,7 @@ static const struct {
 
 // How long a client waits before it asks again, where nothing better is known.
 #define RETRY_SECONDS 1
+#define RETRY_FULL_SECONDS 10 // somebody has to make room first
 
 unsigned problem_status(enum problem_code code)
 {
@@ -36,6 +37,8 @@ enum rc problem_set_json(struct problem *problem, enum problem_code code, Text d
     *problem = (struct problem){.code = code, .detail = detail};
     if (codes[code].status == 503)
         problem->retry_after_seconds = RETRY_SECONDS;
+    if (code == PROBLEM_STORAGE_FULL)
+        problem->retry_after_seconds = RETRY_FULL_SECONDS;
     return RC_REFUSED;
 }
 
@@ -73,6 +76,9 @@ enum rc problem_of_rc(struct problem *problem, struct arena *arena, enum rc rc)
     case RC_CONFLICT:
         return problem_set(problem, arena, PROBLEM_UNAVAILABLE,
                            "The service is unavailable for the moment");
+    case RC_FULL:
+        return problem_set(problem, arena, PROBLEM_STORAGE_FULL,
+                           "There is no room to store this; nothing was changed");
     case RC_TOO_LARGE:
         return problem_set(problem, arena, PROBLEM_TOO_LARGE, "The message is too large");
     default:

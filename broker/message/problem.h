@@ -56,6 +56,7 @@
     X(CONTENDED, 503, "contended")                                                                 \
     X(OUTCOME_UNKNOWN, 503, "outcome_unknown")                                                     \
     X(PROJECTION_BEHIND, 503, "projection_behind")                                                 \
+    X(STORAGE_FULL, 507, "storage_full")                                                           \
     X(HTTP_VERSION, 505, "http_version_not_supported")
 
 enum problem_code {
@@ -87,7 +88,8 @@ enum rc problem_set_json(struct problem *problem, enum problem_code code, Text d
 // What to tell a person, in one line.
 const char *problem_text(const struct problem *problem);
 
-// For a failure below: UNAVAILABLE, TOO_LARGE or INTERNAL, with a text that tells no secret.
+// For a failure below: UNAVAILABLE, STORAGE_FULL, TOO_LARGE or INTERNAL, with a text that tells no
+// secret.
 enum rc problem_of_rc(struct problem *problem, struct arena *arena, enum rc rc);
 
 // As it travels over NATS, in the arena.

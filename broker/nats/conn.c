@@ -399,12 +399,13 @@ static enum rc connect_within(struct conn *conn, int64_t wait_ms)
         s = natsConnection_Connect(&conn->nats, conn->options);
         if (s == NATS_OK)
             return RC_OK;
-        if (s == NATS_CONNECTION_AUTH_FAILED || clock_now_ns() > deadline)
+        if (s == NATS_CONNECTION_AUTH_FAILED || clock_now_ns() >= deadline)
             break;
         nats_Sleep(RECONNECT_WAIT_MS);
     }
-    log_error("nats.connect", "error=\"%s\"", natsStatus_GetText(s));
-    return RC_UNAVAILABLE;
+    if (wait_ms > 0 || s == NATS_CONNECTION_AUTH_FAILED)
+        log_error("nats.connect", "error=\"%s\"", natsStatus_GetText(s));
+    return s == NATS_CONNECTION_AUTH_FAILED ? RC_REFUSED : RC_UNAVAILABLE;
 }
 
 enum rc conn_open(struct conn **out, uv_loop_t *loop, const struct conn_config *config,

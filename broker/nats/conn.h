@@ -31,9 +31,9 @@ struct conn_config {
 };
 
 // Connects, waiting up to wait_ms for the server to come up; reconnects by itself from then on, for
-// ever. Must be called on the thread that will run the loop, before it runs.
-// RC_UNAVAILABLE: no server could be reached, or it refused the credentials; logged. RC_CONFIG: bad
-// settings, logged.
+// ever. Must be called on the thread that runs the loop, which it blocks meanwhile; one try takes 2
+// s at most for each server. RC_UNAVAILABLE: no server could be reached; logged unless wait_ms is
+// 0. RC_REFUSED: a server refused the credentials, logged. RC_CONFIG: bad settings, logged.
 enum rc conn_open(struct conn **conn, uv_loop_t *loop, const struct conn_config *config,
                   int64_t wait_ms) MUST_CHECK;
 

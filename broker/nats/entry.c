@@ -2,6 +2,7 @@
 #include "broker/nats/entry.h"
 
 #include "broker/base/log.h"
+#include "broker/nats/storage.h"
 #include "broker/nats/subjects.h"
 
 #include <inttypes.h>
@@ -59,6 +60,10 @@ enum rc entry_read_answer(const struct msg *reply, uint64_t *sequence)
     if (answer_number(reply, "\"err_code\":", &code)) {
         if (code == JS_WRONG_LAST_SEQUENCE || code == JS_APPEND_IN_FLIGHT)
             return RC_CONFLICT;
+        if (storage_code_means_full(code)) {
+            storage_refused(code);
+            return RC_FULL;
+        }
         log_error("entry.append", "err_code=%" PRIu64, code);
         return RC_IO;
     }

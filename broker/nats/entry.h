@@ -8,7 +8,7 @@
 
 // Loop thread, exactly once. RC_OK: it stands at sequence. RC_CONFLICT: the last message of the
 // subject is not the expected one. RC_TIMEOUT, RC_UNAVAILABLE: it may or may not have been stored.
-// RC_IO: the stream refuses; logged.
+// RC_FULL: NATS has no room; nothing was stored. RC_IO: the stream refuses; logged.
 typedef void (*entry_put_fn)(void *ctx, enum rc rc, uint64_t sequence);
 
 struct entry_put {

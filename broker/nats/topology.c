@@ -20,6 +20,8 @@
 #define STEP_TIMEOUT_MS 3000
 #define GIVEN_DAYS 30
 #define RETRY_MS 200
+#define TELL_AFTER_NS 3000000000LL // when to say first what is waited for; and then
+#define TELL_EVERY_NS 30000000000LL
 #define JS_STREAM_NOT_FOUND "\"err_code\":10059"
 #define JS_NAME_IN_USE "\"err_code\":10058"
 
@@ -29,9 +31,10 @@ struct ensure {
     topology_done_fn done;
     void *ctx;
     uv_timer_t timer;
-    int64_t deadline_ns;
-    bool leveled;  // the server's level is known
-    size_t stream; // the one in work
+    int64_t deadline_ns; // 0: none
+    int64_t told_at_ns;  // when it was last said what is waited for
+    bool leveled;        // the server's level is known
+    size_t stream;       // the one in work
     enum {
         LOOKING,
         CREATING, // it was not there
@@ -155,7 +158,15 @@ static void on_retry(uv_timer_t *timer)
 
 static void retry(struct ensure *ensure, const char *why)
 {
-    if (clock_now_ns() > ensure->deadline_ns) {
+    int64_t now_ns = clock_now_ns();
+
+    if (ensure->deadline_ns == 0) {
+        if (now_ns - ensure->told_at_ns > TELL_EVERY_NS) {
+            log_warn("topology.waiting", "stream=%s reason=\"%s\"", streams[ensure->stream].name,
+                     why);
+            ensure->told_at_ns = now_ns;
+        }
+    } else if (now_ns > ensure->deadline_ns) {
         log_error("topology.gave_up", "stream=%s reason=\"%s\"", streams[ensure->stream].name, why);
         finish(ensure, RC_UNAVAILABLE);
         return;
@@ -167,6 +178,22 @@ static void retry(struct ensure *ensure, const char *why)
 static bool answer_has(const char *answer, const char *word)
 {
     return strstr(answer, word) != NULL;
+}
+
+bool topology_is_clustered(const char *stream_info)
+{
+    static const char member[] = "\"cluster\":{";
+    static const char leader[] = "\"leader\":\"";
+    const char *at = strstr(stream_info, member);
+
+    if (at == NULL)
+        return false;
+    at += sizeof member - 1;
+    if (strncmp(at, leader, sizeof leader - 1) != 0)
+        return true;
+    at += sizeof leader - 1;
+    at += strcspn(at, "\"");
+    return strncmp(at, "\"}", 2) != 0; // a name of the cluster, or replicas
 }
 
 static void refuse_server(struct ensure *ensure)
@@ -218,7 +245,7 @@ static void on_info(struct ensure *ensure, const char *answer)
             retry(ensure, "the stream does not exist yet");
     } else if (answer_has(answer, "\"error\":")) {
         retry(ensure, "the server refuses to tell about the stream");
-    } else if (answer_has(answer, "\"cluster\":") && !ensure->has_level) {
+    } else if (topology_is_clustered(answer) && !ensure->has_level) {
         refuse_server(ensure);
     } else {
         if (streams[ensure->stream].config == packets_config &&
@@ -238,10 +265,12 @@ static void on_create(struct ensure *ensure, const char *answer)
 {
     if (answer_has(answer, "\"error\":") && !answer_has(answer, JS_NAME_IN_USE)) {
         const char *text = strstr(answer, "\"description\":\"");
+        char why[128];
 
-        log_warn("topology.create", "stream=%s error=\"%.*s\"", streams[ensure->stream].name,
-                 text != NULL ? (int)strcspn(text + 15, "\"") : 0, text != NULL ? text + 15 : "");
-        retry(ensure, "the server refuses to make the stream so");
+        (void)snprintf(why, sizeof why, "the server refuses to make the stream: %.*s",
+                       text != NULL ? (int)strcspn(text + 15, "\"") : 0,
+                       text != NULL ? text + 15 : "");
+        retry(ensure, why);
         return;
     }
     look(ensure); // at what is there now
@@ -311,7 +340,9 @@ void topology_ensure(struct requests *requests, uv_loop_t *loop,
         .config = *config,
         .done = done,
         .ctx = ctx,
-        .deadline_ns = clock_now_ns() + wait_ms * 1000000,
+        .deadline_ns = wait_ms > 0 ? clock_now_ns() + wait_ms * 1000000 : 0,
+        // What is normal while several programs start is not said at once.
+        .told_at_ns = clock_now_ns() - TELL_EVERY_NS + TELL_AFTER_NS,
     };
     uv_timer_init(loop, &ensure->timer);
     ensure->timer.data = ensure;

@@ -16,9 +16,14 @@ struct topology_config {
 typedef void (*topology_done_fn)(void *ctx, enum rc rc);
 
 // Creates what is missing and leaves alone what is there; any number of programs may do it at once.
-// Tries for up to wait_ms. requests must outlive it.
+// Tries for up to wait_ms; 0: without end, and says now and then what it waits for. requests must
+// outlive it.
 void topology_ensure(struct requests *requests, uv_loop_t *loop,
                      const struct topology_config *config, int64_t wait_ms, topology_done_fn done,
                      void *ctx);
+
+// Does the server's answer about a stream say that it is one of a cluster? A server of its own from
+// 2.10 on names itself as the leader there, and nothing else.
+bool topology_is_clustered(const char *stream_info);
 
 #endif

@@ -9,6 +9,7 @@
 #include "broker/message/json_read.h"
 #include "broker/message/json_write.h"
 #include "broker/nats/discover.h"
+#include "broker/nats/storage.h"
 #include "broker/nats/subjects.h"
 
 #include <assert.h>
@@ -367,6 +368,10 @@ static void on_ping(void *ctx, struct command *command)
     pong->has_ready = true;
     pong->ready = service->config->ready == NULL ||
                   service->config->ready(service->config->ready_ctx, &reason);
+    if (storage_is_full()) {
+        pong->ready = false;
+        reason = STORAGE_REASON;
+    }
     pong->has_reason = reason != NULL;
     if (reason != NULL)
         pong->reason = text_of(reason);

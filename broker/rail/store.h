@@ -25,7 +25,7 @@ typedef void (*store_loaded_fn)(void *ctx, enum rc rc, const struct stored *stor
 // Loop thread, exactly once. RC_OK: sequence is that of the new record. RC_CONFLICT: the last
 // record of the packet is not the expected one. RC_TIMEOUT, RC_UNAVAILABLE: it may or may not have
 // been stored; appending the same bytes under the same condition again is safe and finds out.
-// RC_IO: the stream refuses, for example because its disk is full; logged.
+// RC_FULL: NATS has no room; nothing was stored. RC_IO: the stream refuses; logged.
 typedef void (*store_appended_fn)(void *ctx, enum rc rc, uint64_t sequence);
 
 // inbox: name of this program, first token of its reply subjects. requests must outlive the store.

@@ -5,10 +5,12 @@
 #include "broker/base/metrics.h"
 #include "broker/base/timestamp.h"
 #include "broker/message/rules.h"
+#include "broker/nats/storage.h"
 #include "broker/nats/subjects.h"
 #include "broker/nats/topology.h"
 #include "broker/rail/service.h"
 
+#include <inttypes.h>
 #include <malloc.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -18,8 +20,8 @@
 
 #define EXIT_GAVE_UP 1
 #define EXIT_BAD_CONFIG 2
-#define CONNECT_WAIT_MS 10000
-#define TOPOLOGY_WAIT_MS 20000
+#define CONNECT_RETRY_MS 250
+#define TELL_EVERY_NS 30000000000LL // that NATS is waited for
 #define DRAIN_MS 3000
 #define DRAIN_TICK_MS 20
 #define HEALTH_CONNECTIONS_MAX 64
@@ -33,6 +35,7 @@ struct settings {
     const char *log_format;
     const char *health_listen;
     int64_t replicas;
+    int64_t drain_seconds;
 };
 
 static const struct cfg_key common_keys[] = {
@@ -47,6 +50,9 @@ static const struct cfg_key common_keys[] = {
             "nowhere"),
     CFG_I64(struct settings, replicas, "HR_STREAM_REPLICAS", "1", 1, 5,
             "copies that NATS keeps of every stream"),
+    CFG_I64(struct settings, drain_seconds, "HR_DRAIN_SECONDS", "0", 0, 300,
+            "from SIGTERM, when it stops being ready, until it takes nothing new; behind a load "
+            "balancer: as long as that needs to notice"),
     CFG_END,
 };
 
@@ -58,6 +64,8 @@ struct run {
     uv_loop_t loop;
     uv_signal_t signals[2];
     uv_timer_t drain_timer;
+    uv_timer_t connect_timer;
+    int64_t told_at_ns; // when it was last said that NATS is waited for; 0: never
     struct conn *conn;
     struct requests *requests;
     struct store *store;
@@ -100,16 +108,25 @@ const char *run_name(const struct run *run)
     return run->spec->name;
 }
 
+bool run_is_stopping(const struct run *run)
+{
+    return run->draining;
+}
+
 // --- health --------------------------------------------------------------------------------------
 
 static bool is_ready(struct run *run, const char **reason)
 {
     if (run->draining)
         *reason = "stopping";
+    else if (run->conn == NULL)
+        *reason = "waiting for NATS";
     else if (!run->is_open)
         *reason = "starting";
     else if (!conn_is_up(run->conn))
         *reason = "not connected to NATS";
+    else if (storage_is_full())
+        *reason = STORAGE_REASON;
     else
         return run->spec->ready == NULL || run->spec->ready(run->app, reason);
     return false;
@@ -178,6 +195,7 @@ static void close_all(struct run *run)
     for (size_t i = 0; i < 2; i++)
         uv_close((uv_handle_t *)&run->signals[i], on_closed);
     uv_close((uv_handle_t *)&run->drain_timer, on_closed);
+    uv_close((uv_handle_t *)&run->connect_timer, on_closed);
 }
 
 static bool is_drained(struct run *run)
@@ -200,29 +218,47 @@ static void on_drain_tick(uv_timer_t *timer)
     close_all(run);
 }
 
-static void begin_drain(struct run *run, int status)
+static void on_delay_over(uv_timer_t *timer)
 {
-    if (run->draining)
-        return;
-    run->draining = true;
-    run->status = status;
+    struct run *run = timer->data;
+
     run->drain_deadline_ns = clock_now_ns() + DRAIN_MS * 1000000LL;
     if (run->is_open && run->spec->drain != NULL)
         run->spec->drain(run->app);
     uv_timer_start(&run->drain_timer, on_drain_tick, 0, DRAIN_TICK_MS);
 }
 
+static void begin_drain(struct run *run, int status, int64_t delay_seconds)
+{
+    if (run->draining)
+        return;
+    run->draining = true;
+    run->status = status;
+    uv_timer_stop(&run->connect_timer);
+    if (!run->is_open || delay_seconds == 0) {
+        on_delay_over(&run->drain_timer);
+        return;
+    }
+    if (run->spec->leave != NULL)
+        run->spec->leave(run->app);
+    uv_timer_start(&run->drain_timer, on_delay_over, (uint64_t)delay_seconds * 1000, 0);
+}
+
 static void on_signal(uv_signal_t *signal, int number)
 {
     struct run *run = signal->data;
 
-    log_info("run.stopping", "signal=%d", number);
-    begin_drain(run, EXIT_SUCCESS);
+    log_info("run.stopping", "signal=%d drain_seconds=%" PRId64, number,
+             run->settings.drain_seconds);
+    if (run->draining && run->drain_deadline_ns == 0) // it has no more patience
+        on_delay_over(&run->drain_timer);
+    else
+        begin_drain(run, EXIT_SUCCESS, run->settings.drain_seconds);
 }
 
 void run_give_up(struct run *run, enum rc rc)
 {
-    begin_drain(run, rc == RC_CONFIG ? EXIT_BAD_CONFIG : EXIT_GAVE_UP);
+    begin_drain(run, rc == RC_CONFIG ? EXIT_BAD_CONFIG : EXIT_GAVE_UP, 0);
 }
 
 static void on_lost(void *ctx)
@@ -253,28 +289,43 @@ static void on_topology(void *ctx, enum rc rc)
     log_info("run.started", "version=%s", HR_VERSION);
 }
 
-static enum rc connect_all(struct run *run)
+static void on_connected(struct run *run)
 {
-    const struct conn_config config = {.url = run->settings.nats_url,
-                                       .name = run->spec->name,
-                                       .user = run->settings.nats_user,
-                                       .password = run->settings.nats_password};
     const struct topology_config topology = {.inbox = run->spec->name,
                                              .replicas = run->settings.replicas,
                                              .create = run->spec->creates_topology,
                                              .replicated = &run->replicated};
-    enum rc rc = open_health(run);
 
-    if (rc == RC_OK)
-        rc = conn_open(&run->conn, &run->loop, &config, CONNECT_WAIT_MS);
-    if (rc != RC_OK)
-        return rc;
     run->requests =
         requests_open(run->conn, &run->loop, run->spec->speaks_for_others ? "*" : run->spec->name);
     conn_on_lost(run->conn, on_lost, run);
     run->store = store_create(run->requests, run->spec->name);
-    topology_ensure(run->requests, &run->loop, &topology, TOPOLOGY_WAIT_MS, on_topology, run);
-    return RC_OK;
+    topology_ensure(run->requests, &run->loop, &topology, 0, on_topology, run);
+}
+
+// In order of start of a whole deployment NATS may well be the last. The loop runs between the
+// tries, so that /healthz answers and a signal is heard.
+static void on_connect_timer(uv_timer_t *timer)
+{
+    struct run *run = timer->data;
+    const struct conn_config config = {.url = run->settings.nats_url,
+                                       .name = run->spec->name,
+                                       .user = run->settings.nats_user,
+                                       .password = run->settings.nats_password};
+    enum rc rc = conn_open(&run->conn, &run->loop, &config, 0);
+    int64_t now_ns = clock_now_ns();
+
+    if (rc == RC_OK) {
+        on_connected(run);
+    } else if (rc != RC_UNAVAILABLE) {
+        run_give_up(run, rc);
+    } else {
+        if (run->told_at_ns == 0 || now_ns - run->told_at_ns > TELL_EVERY_NS) {
+            log_warn("run.waiting", "reason=\"NATS cannot be reached yet\"");
+            run->told_at_ns = now_ns;
+        }
+        uv_timer_start(timer, on_connect_timer, CONNECT_RETRY_MS, 0);
+    }
 }
 
 static void print_help(const struct run_spec *spec)
@@ -375,8 +426,12 @@ int run_program(int argc, char **argv, const struct run_spec *spec, void *app)
     }
     uv_timer_init(&run.loop, &run.drain_timer);
     run.drain_timer.data = &run;
-    rc = connect_all(&run);
-    if (rc != RC_OK)
+    uv_timer_init(&run.loop, &run.connect_timer);
+    run.connect_timer.data = &run;
+    rc = open_health(&run);
+    if (rc == RC_OK)
+        on_connect_timer(&run.connect_timer);
+    else
         run_give_up(&run, rc);
     uv_run(&run.loop, UV_RUN_DEFAULT);
     (void)uv_loop_close(&run.loop);

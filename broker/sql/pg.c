@@ -20,6 +20,7 @@ struct pg {
     void (*on_notify)(void *ctx, const char *channel, const char *payload);
     void *ctx;
     uint64_t timeout_ms;
+    bool is_short;
 
     struct job *head; // of the queue: the oldest, which is the first to time out
     struct job *tail;
@@ -95,7 +96,8 @@ static void on_link_idle(void *pool, struct link *link)
     if (!link->counted) {
         link->counted = true;
         if (++pg->up == 1) {
-            log_info("pg.up", "application=%s", pg->spec.application);
+            log_write(pg->is_short ? LOG_DEBUG : LOG_INFO, "pg.up", "application=%s",
+                      pg->spec.application);
             if (pg->on_state != NULL)
                 pg->on_state(pg->ctx, true);
         }
@@ -118,7 +120,8 @@ static void on_link_down(void *pool, struct link *link)
     link->counted = false;
     if (--pg->up > 0)
         return;
-    log_warn("pg.down", "application=%s", pg->spec.application);
+    log_write(pg->is_short ? LOG_DEBUG : LOG_WARN, "pg.down", "application=%s",
+              pg->spec.application);
     fail_queue(pg, RC_UNAVAILABLE);
     if (pg->on_state != NULL && !pg->closing)
         pg->on_state(pg->ctx, false);
@@ -232,6 +235,7 @@ enum rc pg_open(struct pg **pg, uv_loop_t *loop, const struct pg_options *option
     pool->on_notify = options->on_notify;
     pool->ctx = options->ctx;
     pool->timeout_ms = (uint64_t)timeout_ms;
+    pool->is_short = options->is_short;
     pool->count = options->connections;
     pool->open_handles = pool->count + 1;
     uv_timer_init(loop, &pool->timer);

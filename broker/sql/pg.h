@@ -20,6 +20,7 @@ struct pg_options {
     const char *session;     // SQL that every new connection runs first; copied; NULL: none
     int connections;         // 1..64
     int timeout_ms;          // of one query, waiting for a connection included; 0: 5000
+    bool is_short;           // opened for one question: its coming and going is no news
 
     // Called with true when the first connection is up and false when the last is gone, NULL
     // allowed. A session and what it held (advisory locks) did not survive in between.

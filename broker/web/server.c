@@ -245,6 +245,11 @@ static void close_listener(struct web *web)
         uv_close(&web->listener.any, on_handle_closed);
 }
 
+void web_stop_keeping_alive(struct web *web)
+{
+    web->stopping = true;
+}
+
 void web_stop_listening(struct web *web)
 {
     struct connection *connection;

@@ -57,6 +57,10 @@ enum rc web_open(struct web **web, uv_loop_t *loop, const struct web_config *con
 // The port in use, 0 for a Unix socket.
 unsigned web_port(const struct web *web);
 
+// From now on every answer closes its connection, so that clients take another server; still
+// listens.
+void web_stop_keeping_alive(struct web *web);
+
 // No new connections and no further requests on those that are open; requests in hand go on.
 void web_stop_listening(struct web *web);
 

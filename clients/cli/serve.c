@@ -5,6 +5,7 @@
 // Everything after the preparation happens on one libuv loop. It stops in the opposite order.
 
 #include "broker/base/buf.h"
+#include "broker/base/cfg.h"
 #include "broker/base/digest.h"
 #include "broker/base/id.h"
 #include "broker/base/timestamp.h"
@@ -18,6 +19,7 @@
 #include "clients/cli/serve/probe.h"
 #include "clients/cli/serve/say.h"
 #include "clients/cli/serve/status.h"
+#include "clients/cli/serve/watch.h"
 
 #include <argp.h>
 #include <assert.h>
@@ -27,9 +29,14 @@
 #include <string.h>
 #include <uv.h>
 
-#define TICK_MS 25 // only until ready; afterwards nothing runs by the clock
+#define TICK_MS 25 // only until ready
+#define LOG_TICK_MS 1000
+#define PROBE_PATIENCE_MS 2000
 #define IMPATIENT_NS 5000000000LL
 #define KEY_BYTES 32
+#define KEY_PREFIX "hr_"
+#define KEY_CHARACTERS 43 // of KEY_BYTES in base64url
+#define URL_SAFE "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
 #define MEMORY_BYTES 65536 // more is taken when needed
 #define KEY_TEXT_BYTES 64
 
@@ -37,6 +44,7 @@ struct options {
     const char *data_dir;
     const char *nats_url;     // NULL: we start one
     const char *postgres_url; // NULL: we start one
+    const char *nats_server;  // NULL: the newest that is installed
     int port;                 // 0: any
     int nats_port;            // 0: any
     int copies[FLEET_PROGRAMS];
@@ -70,8 +78,11 @@ struct serve {
     struct postgres *postgres; // NULL: somebody else's
     struct probe nats_probe;
     struct probe gateway_probe;
+    struct watch *watch; // NULL until the fleet is started
+    int64_t deaf_seconds;
     uv_timer_t tick;
     uv_timer_t stop_timer;
+    uv_timer_t log_timer;
     uv_signal_t signals[ASKED_BY];
     const char *url;
     const char *nats_url;      // with what it needs to log in, if it is somebody else's
@@ -101,6 +112,7 @@ enum {
     OPTION_NATS_URL = 256,
     OPTION_POSTGRES_URL,
     OPTION_NATS_PORT,
+    OPTION_NATS_SERVER,
     OPTION_SCALE,
     OPTION_LOG_FORMAT,
 };
@@ -126,6 +138,10 @@ static const struct argp_option option_table[] = {
      .key = OPTION_NATS_PORT,
      .arg = "PORT",
      .doc = "where nats-server listens (default that of the last start, or 4222)"},
+    {.name = "nats-server",
+     .key = OPTION_NATS_SERVER,
+     .arg = "PATH",
+     .doc = "the nats-server to start (default the newest that is installed)"},
     {.name = "scale",
      .key = OPTION_SCALE,
      .arg = "NAME=COPIES,...",
@@ -134,7 +150,7 @@ static const struct argp_option option_table[] = {
      .key = OPTION_LOG_FORMAT,
      .arg = "text|json",
      .doc = "short lines for people, or JSON lines (default text)"},
-    {.name = NULL                                               },
+    {.name = NULL                      },
 };
 
 static int parse_port(struct argp_state *state, const char *text, int lowest)
@@ -175,6 +191,9 @@ static error_t on_option(int key, char *arg, struct argp_state *state)
     case OPTION_NATS_PORT:
         options->nats_port = parse_port(state, arg, 1);
         return 0;
+    case OPTION_NATS_SERVER:
+        options->nats_server = arg;
+        return 0;
     case OPTION_SCALE:
         wrong = fleet_parse_scale(options->memory, arg, options->copies);
         if (wrong != NULL)
@@ -194,15 +213,24 @@ static error_t on_option(int key, char *arg, struct argp_state *state)
 static const struct argp argp = {
     .options = option_table,
     .parser = on_option,
-    .doc = "Runs nats-server, Postgres, every worker and the gateway under one data folder, "
-           "restarts what dies, and stops them all on SIGTERM or Ctrl-C.\v"
-           "Prints 'ready http://127.0.0.1:PORT' on standard output when the rail answers. The API "
-           "key is in FOLDER/admin.key, NATS URLs with credentials are in FOLDER/agent.nats and "
-           "FOLDER/admin.nats, the processes in FOLDER/run/children.json.\n\n"
-           "Environment: HR_BOOTSTRAP_KEY is the API key instead of the one in admin.key. "
-           "HR_NATS_URL and HR_POSTGRES_URL stand for the options of that name and keep a password "
-           "out of the list of processes. Other HR_ settings reach the workers and the gateway; "
-           "HR_LOG_LEVEL is warn for text and info for json unless it is set.",
+    .doc =
+        "Runs nats-server, Postgres, every worker and the gateway under one data folder, "
+        "restarts what dies, and stops them all on SIGTERM or Ctrl-C.\v"
+        "Prints 'ready http://127.0.0.1:PORT' on standard output when the rail answers. The API "
+        "key is in FOLDER/admin.key, NATS URLs with credentials are in FOLDER/agent.nats and "
+        "FOLDER/admin.nats, the processes in FOLDER/run/children.json.\n\n"
+        "Environment: HR_BOOTSTRAP_KEY is the API key instead of the one in admin.key. "
+        "HR_NATS_URL and HR_POSTGRES_URL stand for the options of that name and keep a password "
+        "out of the list of processes. Other HR_ settings reach the workers and the gateway; "
+        "HR_LOG_LEVEL is warn for text and info for json unless it is set. What runs and does not "
+        "answer for HR_SERVE_DEAF_SECONDS (25; 0: never) is ended and started again.",
+};
+
+static const struct cfg_key keys[] = {
+    CFG_I64(struct serve, deaf_seconds, "HR_SERVE_DEAF_SECONDS", "25", 0, 3600,
+            "a process that runs and does not answer for so long is ended and started again; 0: "
+            "never"),
+    CFG_END,
 };
 
 // ---- stopping
@@ -244,6 +272,7 @@ static void begin_stop(struct serve *serve, int exit_status)
     serve->stage = STAGE_STOPPING;
     serve->exit_status = exit_status;
     (void)uv_timer_stop(&serve->tick);
+    watch_close(serve->watch);
     serve->stopping = RANK_GATEWAY;
     serve->urged = false;
     child_group_stop(serve->children, RANK_GATEWAY);
@@ -292,6 +321,19 @@ static bool servers_are_up(struct serve *serve)
     return probe_is_good(&serve->nats_probe) && postgres_up;
 }
 
+static void begin_watch(struct serve *serve)
+{
+    const struct watch_spec spec = {.loop = &serve->loop,
+                                    .group = serve->children,
+                                    .nats = &serve->nats,
+                                    .postgres = serve->postgres,
+                                    .memory = serve->memory,
+                                    .deaf_ms = serve->deaf_seconds * 1000};
+
+    if (serve->deaf_seconds > 0)
+        serve->watch = watch_create(&spec);
+}
+
 static void on_tick(uv_timer_t *timer)
 {
     struct serve *serve = timer->data;
@@ -306,6 +348,7 @@ static void on_tick(uv_timer_t *timer)
         serve->stage = STAGE_FLEET;
         child_group_start(serve->children, RANK_WORKER);
         child_group_start(serve->children, RANK_GATEWAY);
+        begin_watch(serve);
     }
     if (serve->stage == STAGE_FLEET) {
         probe_poke(&serve->gateway_probe);
@@ -353,11 +396,12 @@ static enum rc open_port(struct serve *serve)
 {
     int port = serve->options.port;
 
-    if (port == 0 && port_pick(&port) != RC_OK) {
-        say(LOG_ERROR, "serve.port", "handoffrail", "no free port");
-        return RC_UNAVAILABLE;
-    }
-    if (!port_is_free(port)) {
+    if (port == 0) {
+        if (port_pick(&port) != RC_OK) {
+            say(LOG_ERROR, "serve.port", "handoffrail", "no free port");
+            return RC_UNAVAILABLE;
+        }
+    } else if (!port_take(port)) {
         say(LOG_ERROR, "serve.port", "handoffrail",
             "port %d is already in use; choose another with --port", port);
         return RC_CONFLICT;
@@ -367,10 +411,18 @@ static enum rc open_port(struct serve *serve)
     return RC_OK;
 }
 
+// Nobody can guess what was drawn from 256 bits; of what somebody thought out we do not know that.
+static bool is_api_key(const char *text)
+{
+    return strncmp(text, KEY_PREFIX, strlen(KEY_PREFIX)) == 0 &&
+           strlen(text) == strlen(KEY_PREFIX) + KEY_CHARACTERS &&
+           strspn(text + strlen(KEY_PREFIX), URL_SAFE) == KEY_CHARACTERS;
+}
+
 static enum rc open_admin_key(struct serve *serve, const char **key)
 {
     uint8_t bytes[KEY_BYTES];
-    char text[KEY_TEXT_BYTES] = "hr_";
+    char text[KEY_TEXT_BYTES] = KEY_PREFIX;
     const char *path = datadir_join(&serve->dir, "admin.key");
 
     *key = getenv("HR_BOOTSTRAP_KEY");
@@ -380,8 +432,15 @@ static enum rc open_admin_key(struct serve *serve, const char **key)
     }
     say(LOG_INFO, "serve.key", "admin key", "in %s", path);
     *key = datadir_read(&serve->dir, "admin.key");
-    if (*key != NULL && (*key)[0] != '\0')
+    if (*key != NULL && is_api_key(*key))
         return RC_OK;
+    if (*key != NULL) {
+        say(LOG_ERROR, "serve.key", "admin key",
+            "%s does not hold a key: hr_ and 43 letters, digits, '-' or '_' in its first line; put "
+            "the key back, or remove the file and a new one is made",
+            path);
+        return RC_REFUSED;
+    }
     random_bytes(bytes, sizeof bytes);
     (void)base64url_format(text + strlen(text), bytes, sizeof bytes);
     *key = arena_copy(serve->memory, text, strlen(text));
@@ -398,14 +457,34 @@ static enum rc open_nats(struct serve *serve)
         say(LOG_INFO, "serve.nats", "NATS", "%s", serve->nats_url_safe);
         return RC_OK;
     }
-    rc = nats_open(&serve->nats, &serve->dir, serve->children, serve->options.nats_port);
+    rc = nats_open(&serve->nats, &serve->dir, serve->children, serve->options.nats_server,
+                   serve->options.nats_port);
     if (rc != RC_OK)
         return rc;
     serve->nats_url = serve->nats.url;
     serve->nats_url_safe = serve->nats.url;
-    probe_init(&serve->nats_probe, &serve->loop, serve->nats.port, NULL, "INFO ");
+    probe_init(&serve->nats_probe, &serve->loop,
+               &(struct probe_spec){.port = serve->nats.port,
+                                    .expected = "INFO ",
+                                    .stays_open = true,
+                                    .patience_ms = PROBE_PATIENCE_MS});
     say(LOG_INFO, "serve.nats", "nats-server", "%s", serve->nats_url_safe);
     return RC_OK;
+}
+
+// New keys would open none of the secrets that are there: every webhook would fail, one by one.
+static enum rc check_webhook_keys(const struct serve *serve)
+{
+    if (getenv("HR_WEBHOOK_KEY_FILE") != NULL || serve->nats.child == NULL ||
+        datadir_has(&serve->dir, "webhook.keys") || !nats_has_hooks(&serve->dir))
+        return RC_OK;
+    say(LOG_ERROR, "serve.webhook_keys", "webhook keys",
+        "%s is missing, and there are webhooks whose secrets were sealed with it; put it back from "
+        "a "
+        "backup. Without one: make it with 'printf \"1 $(openssl rand 32 | basenc --base64url | tr "
+        "-d =)\\n\" > FILE' and register every webhook again",
+        datadir_join(&serve->dir, "webhook.keys"));
+    return RC_REFUSED;
 }
 
 static enum rc open_fleet(struct serve *serve)
@@ -425,16 +504,21 @@ static enum rc open_fleet(struct serve *serve)
     if (rc == RC_OK)
         rc = datadir_keys(&serve->dir, "audit.keys", &fleet.audit_keys);
     if (rc == RC_OK)
+        rc = check_webhook_keys(serve);
+    if (rc == RC_OK)
         rc = datadir_keys(&serve->dir, "webhook.keys", &fleet.webhook_keys);
     if (rc != RC_OK)
         return rc;
     memcpy(fleet.copies, serve->options.copies, sizeof fleet.copies);
     probe_init(
-        &serve->gateway_probe, &serve->loop, serve->options.port,
-        arena_printf(serve->memory,
-                     "GET /ready HTTP/1.1\r\nHost: 127.0.0.1:%d\r\nConnection: close\r\n\r\n",
-                     serve->options.port),
-        "HTTP/1.1 200");
+        &serve->gateway_probe, &serve->loop,
+        &(struct probe_spec){.port = serve->options.port,
+                             .request = arena_printf(serve->memory,
+                                                     "GET /ready HTTP/1.1\r\nHost: 127.0.0.1:%d\r\n"
+                                                     "Connection: close\r\n\r\n",
+                                                     serve->options.port),
+                             .expected = "HTTP/1.1 200",
+                             .patience_ms = PROBE_PATIENCE_MS});
     return fleet_open(&fleet, serve->children);
 }
 
@@ -460,6 +544,13 @@ static enum rc prepare(struct serve *serve)
     if (rc == RC_OK)
         rc = open_fleet(serve);
     return rc;
+}
+
+static void on_log_timer(uv_timer_t *timer)
+{
+    const struct serve *serve = timer->data;
+
+    child_group_bound_logs(serve->children);
 }
 
 static bool is_ignored(int number)
@@ -490,6 +581,8 @@ static void open_loop(struct serve *serve)
         status = uv_timer_init(&serve->loop, &serve->tick);
     if (status == 0)
         status = uv_timer_init(&serve->loop, &serve->stop_timer);
+    if (status == 0)
+        status = uv_timer_init(&serve->loop, &serve->log_timer);
     for (size_t i = 0; i < ASKED_BY && status == 0; i++) {
         status = uv_signal_init(&serve->loop, &serve->signals[i]);
         serve->signals[i].data = serve;
@@ -500,19 +593,23 @@ static void open_loop(struct serve *serve)
     }
     serve->tick.data = serve;
     serve->stop_timer.data = serve;
+    serve->log_timer.data = serve;
 }
 
 static void close_loop(struct serve *serve)
 {
     probe_cancel(&serve->nats_probe);
     probe_cancel(&serve->gateway_probe);
+    watch_close(serve->watch);
     uv_close((uv_handle_t *)&serve->tick, NULL);
     uv_close((uv_handle_t *)&serve->stop_timer, NULL);
+    uv_close((uv_handle_t *)&serve->log_timer, NULL);
     for (size_t i = 0; i < ASKED_BY; i++)
         uv_close((uv_handle_t *)&serve->signals[i], NULL);
     child_group_destroy(serve->children);
     (void)uv_run(&serve->loop, UV_RUN_DEFAULT);
     (void)uv_loop_close(&serve->loop);
+    watch_free(serve->watch);
 }
 
 static void run(struct serve *serve)
@@ -520,6 +617,7 @@ static void run(struct serve *serve)
     serve->waiting_since_ns = clock_now_ns();
     watch_signals(serve);
     (void)uv_timer_start(&serve->tick, on_tick, TICK_MS, TICK_MS);
+    (void)uv_timer_start(&serve->log_timer, on_log_timer, LOG_TICK_MS, LOG_TICK_MS);
     if (serve->nats.child != NULL)
         child_start(serve->nats.child);
     if (serve->postgres != NULL)
@@ -542,6 +640,10 @@ int serve_main(int argc, char **argv)
     serve.options.postgres_url = getenv("HR_POSTGRES_URL");
     argp_err_exit_status = EXIT_USAGE;
     if (argp_parse(&argp, argc, argv, 0, NULL, &serve.options) != 0) {
+        arena_destroy(serve.memory);
+        return EXIT_USAGE;
+    }
+    if (cfg_load(keys, &serve) != RC_OK) {
         arena_destroy(serve.memory);
         return EXIT_USAGE;
     }

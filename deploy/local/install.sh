@@ -13,6 +13,8 @@ build=(gcc g++ libc6-dev cmake ninja-build pkg-config protobuf-c-compiler
        libvalijson-dev libre2-dev nlohmann-json3-dev)
 # What deploy/local/up.sh shows its example with.
 demo=(curl jq)
+# What deploy/local/current-nats.sh takes.
+current_nats=(python3 python3-venv ca-certificates)
 # What tests/run.sh takes on top.
 test=(clang-14 clang-format-14 clang-tidy-14 libclang-rt-14-dev libcriterion-dev protobuf-compiler
       json-schema-test-suite
@@ -26,6 +28,7 @@ Installs the Debian packages that are missing for each PURPOSE:
   run     what a rail needs while it runs
   build   what building it from source needs
   demo    what the example in up.sh needs
+  current-nats  what fetching a current nats-server needs
   test    what tests/run.sh needs
 Without a PURPOSE: all of them. Needs root only when something is missing.
 HELP
@@ -42,6 +45,7 @@ for purpose in "${@:-all}"; do
     run) wanted+=("${run[@]}") ;;
     build) wanted+=("${build[@]}") ;;
     demo) wanted+=("${demo[@]}") ;;
+    current-nats) wanted+=("${current_nats[@]}") ;;
     test) wanted+=("${test[@]}") ;;
     all) wanted+=("${run[@]}" "${build[@]}" "${demo[@]}" "${test[@]}") ;;
     -h | --help)

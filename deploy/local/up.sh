@@ -5,13 +5,15 @@ cd "$(dirname "$0")/../.."
 
 usage() {
     cat <<'HELP'
-Usage: deploy/local/up.sh [--port PORT] [--data-dir FOLDER]
+Usage: deploy/local/up.sh [--port PORT] [--data-dir FOLDER] [--current-nats]
 
 Installs missing packages (as root), builds the release, starts `handoffrail serve`, hands one
 packet from an agent to another with cURL, shows its history, and keeps serving until Ctrl-C.
 
   --port PORT         where the API listens on this machine (default 8080; 0 for any)
   --data-dir FOLDER   holds everything (default .handoffrail)
+  --current-nats      fetch a current nats-server (pinned, hash-checked: nats-server.txt) instead of
+                      Debian's 2.9; a folder that it has written needs it from then on
 HELP
 }
 
@@ -22,6 +24,8 @@ die() {
 
 port=8080
 data_dir=
+options=()
+current_nats=no
 while [[ $# -gt 0 ]]; do
     case $1 in
     --port | --data-dir)
@@ -31,6 +35,7 @@ while [[ $# -gt 0 ]]; do
         ;;
     --port=*) port=${1#*=} && shift ;;
     --data-dir=*) data_dir=${1#*=} && shift ;;
+    --current-nats) current_nats=yes && shift ;;
     -h | --help)
         usage
         exit 0
@@ -56,6 +61,13 @@ heading 'Building'
 [[ -f build/release/build.ninja ]] || cmake --preset release >/dev/null
 NINJA_STATUS='  [%f/%t] ' cmake --build --preset release
 
+if [[ $current_nats == yes ]]; then
+    heading 'Fetching nats-server'
+    deploy/local/install.sh current-nats
+    server=$(deploy/local/current-nats.sh)
+    options+=(--nats-server "$server")
+fi
+
 # ---- serve
 
 # Root's Postgres runs as another user, who may not enter folders like /root.
@@ -68,7 +80,8 @@ if [[ -z $data_dir ]]; then
 fi
 
 heading 'Starting'
-exec {output}< <(exec build/release/bin/handoffrail serve --port "$port" --data-dir "$data_dir")
+exec {output}< <(exec build/release/bin/handoffrail serve --port "$port" --data-dir "$data_dir" \
+    "${options[@]}")
 serve=$!
 
 stop() {

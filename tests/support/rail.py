@@ -24,6 +24,10 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 PRESET = os.environ.get("HR_PRESET", "dev")
 BIN = ROOT / "build" / PRESET / "bin"
 NOBODY = 65534
+# HR_TEST_NATS_SERVER: the nats-server that rails start, instead of the one of the system.
+SERVER = os.environ.get("HR_TEST_NATS_SERVER") or shutil.which(
+    "nats-server", path=os.environ["PATH"] + ":/usr/local/sbin:/usr/sbin"
+)
 if PRESET == "tsan":
     os.environ.setdefault("TSAN_OPTIONS", f"suppressions={ROOT}/tests/tsan.supp")
 SANITIZER = re.compile("(Address|Leak|Thread)Sanitizer|runtime error:")
@@ -130,6 +134,8 @@ class Rail:
         args = self.args if "--port" in self.args else ("--port", "0", *self.args)
         if "--nats-port" not in args and not self.folder.exists():
             args = ("--nats-port", str(free_port()), *args)  # rails may start at the same moment
+        if os.environ.get("HR_TEST_NATS_SERVER") and not {"--nats-server", "--nats-url"} & {*args}:
+            args = ("--nats-server", SERVER, *args)
         identity = {}
         if self.user is not None:
             identity = {"user": self.user, "group": self.user, "extra_groups": []}

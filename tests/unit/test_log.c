@@ -7,6 +7,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #define LINE_MAX_BYTES 2048
@@ -106,7 +107,7 @@ Test(log, stays_json_when_a_line_is_too_long)
             for (size_t at = start; at + len < sizeof value; at += len)
                 memcpy(value + at, fillers[f], len + 1);
             capture();
-            log_info("x.y", "a=\"%s\" b=1", value);
+            log_write(LOG_INFO, "x.y", "a=\"%s\" b=1", value); // more than the bound
             assert_json_line(captured());
         }
     }
@@ -152,4 +153,38 @@ Test(log, knows_its_levels_by_name)
     cr_assert_not(log_level_parse("INFO", &level));
     cr_assert_not(log_level_parse("", &level));
     cr_assert_eq(level, LOG_ERROR);
+}
+
+Test(log, writes_a_bounded_number_of_lines_of_one_event)
+{
+    const char *text;
+    size_t lines = 0;
+
+    log_init("test", LOG_INFO, false);
+    capture();
+    for (int i = 0; i < 100000; i++)
+        log_warn("test.flood", "i=%d", i);
+    log_warn("test.other", "i=1");
+    text = captured();
+    for (const char *at = strchr(text, '\n'); at != NULL; at = strchr(at + 1, '\n'))
+        lines++;
+    // A second may have passed in between.
+    cr_expect_leq(lines, 3 * LOG_PER_SECOND + 3, "%zu", lines);
+    cr_expect_geq(lines, LOG_PER_SECOND + 1, "%zu", lines);
+    cr_expect_not_null(strstr(text, "test.other"), "another event is not held back");
+}
+
+Test(log, tells_how_many_lines_it_left_out)
+{
+    const struct timespec second = {.tv_sec = 1};
+    const char *text;
+
+    log_init("test", LOG_INFO, false);
+    for (int i = 0; i < LOG_PER_SECOND + 5; i++)
+        log_warn("test.flood", "i=%d", i);
+    (void)nanosleep(&second, NULL); // the bound is one of real time
+    capture();
+    log_warn("test.other", "i=1");
+    text = captured();
+    cr_expect_not_null(strstr(text, "log.suppressed of=test.flood count=5\n"), "%s", text);
 }

@@ -43,7 +43,8 @@ Test(problem, advises_to_wait_when_the_service_is_away)
 
         cr_assert_eq(problem_set(&problem, memory, (enum problem_code)code, "x"), RC_REFUSED);
         cr_assert_eq(problem.retry_after_seconds > 0,
-                     problem_status((enum problem_code)code) == 503);
+                     problem_status((enum problem_code)code) == 503 ||
+                         code == PROBLEM_STORAGE_FULL);
     }
 }
 

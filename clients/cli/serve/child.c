@@ -28,6 +28,7 @@
 #define STILLBIRTHS_MAX 5
 #define CONFIG_STATUS 2
 #define LOG_BYTES_MAX 8000000L // then a log file makes room for a new one
+#define LOG_KEPT_BYTES 1000000 // of one that is written to
 
 struct child {
     struct child_spec spec;
@@ -39,6 +40,7 @@ struct child {
     int64_t backoff_ms;
     int deaths;
     int restarts;
+    int deaf_ends;
     bool has_lived; // once for LIVED_NS
     bool stopping;  // not to be started again
 };
@@ -413,6 +415,58 @@ void child_group_hurry(struct child_group *group, enum child_rank rank, bool kil
     }
 }
 
+// The child goes on writing to the same file, and appends, so the file itself is cut.
+static void bound_log(const char *path)
+{
+    static char part[LOG_KEPT_BYTES];
+    char old[PATH_MAX];
+    struct stat info;
+    ssize_t len;
+    int from;
+    int to;
+
+    if (stat(path, &info) != 0 || info.st_size <= LOG_BYTES_MAX)
+        return;
+    from = open(path, O_RDWR | O_CLOEXEC | O_NOFOLLOW);
+    if (from < 0)
+        return;
+    (void)snprintf(old, sizeof old, "%s.old", path);
+    to = open(old, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
+    len = pread(from, part, sizeof part, info.st_size - LOG_KEPT_BYTES);
+    if (to >= 0 && len > 0 && write(to, part, (size_t)len) != len)
+        say(LOG_WARN, "child.log", path, "its last part cannot be kept: %s", strerror(errno));
+    close_end(to);
+    if (ftruncate(from, 0) == 0)
+        say(LOG_WARN, "child.log", path, "had grown to %lld bytes; its last part is in %s",
+            (long long)info.st_size, old);
+    (void)close(from);
+}
+
+void child_group_bound_logs(const struct child_group *group)
+{
+    for (const struct child *child = group->first; child != NULL; child = child->next) {
+        if (child->pid != 0 && child->spec.log_path != NULL)
+            bound_log(child->spec.log_path);
+    }
+}
+
+void child_end_deaf(struct child *child, int step)
+{
+    int number = step == 0 ? child->spec.stop_signal : child->spec.hurry_signal;
+
+    if (child->pid == 0)
+        return;
+    // Ours lose nothing when they are killed. Others are asked first, and get one more chance.
+    if (child->spec.is_ours || step > 1)
+        number = SIGKILL;
+    if (step == 0)
+        child->deaf_ends++;
+    else
+        say(LOG_WARN, "child.deaf", child->spec.name, "does not end either, sending signal %d",
+            number);
+    (void)kill(child->pid, number);
+}
+
 size_t child_group_running(const struct child_group *group, enum child_rank rank)
 {
     size_t count = 0;
@@ -422,12 +476,12 @@ size_t child_group_running(const struct child_group *group, enum child_rank rank
     return count;
 }
 
-const struct child *child_first(const struct child_group *group)
+struct child *child_first(const struct child_group *group)
 {
     return group->first;
 }
 
-const struct child *child_next(const struct child *child)
+struct child *child_next(const struct child *child)
 {
     return child->next;
 }
@@ -450,4 +504,19 @@ int child_restarts(const struct child *child)
 bool child_is_lasting(const struct child *child)
 {
     return child->spec.on_end == NULL;
+}
+
+int child_deaf_ends(const struct child *child)
+{
+    return child->deaf_ends;
+}
+
+const char *child_health_path(const struct child *child)
+{
+    return child->spec.health_path;
+}
+
+bool child_is_stopping(const struct child *child)
+{
+    return child->stopping;
 }

@@ -24,13 +24,14 @@ enum child_rank {
 
 // Everything in it is borrowed and must live as long as the group.
 struct child_spec {
-    const char *name;       // unique in the group
-    char *const *argv;      // argv[0] is the path of the program
-    char *const *env;       // all of it, nothing is inherited
-    const char *input;      // what it reads from standard input, at most 4 KiB; NULL: nothing
-    const char *log_path;   // takes its output; NULL: our standard error does
-    const char *stale_path; // removed before each start; NULL: nothing is
-    uid_t uid;              // who it runs as
+    const char *name;        // unique in the group
+    char *const *argv;       // argv[0] is the path of the program
+    char *const *env;        // all of it, nothing is inherited
+    const char *input;       // what it reads from standard input, at most 4 KiB; NULL: nothing
+    const char *log_path;    // takes its output; NULL: our standard error does
+    const char *stale_path;  // removed before each start; NULL: nothing is
+    const char *health_path; // Unix socket where it answers GET /healthz; NULL: it does not
+    uid_t uid;               // who it runs as
     gid_t gid;
     enum child_rank rank;
     int stop_signal;  // asks it to end
@@ -79,16 +80,27 @@ void child_group_stop(struct child_group *group, enum child_rank rank);
 // Sends their hurry signal to those of a rank that still run, or SIGKILL when kill.
 void child_group_hurry(struct child_group *group, enum child_rank rank, bool kill);
 
+// Makes room in the log files of those that run: their beginning goes, their last part stays in
+// PATH.old. Call it every second or so.
+void child_group_bound_logs(const struct child_group *group);
+
+// For one that runs and does not answer any more: signals it, harder with each step from 0 on. When
+// it has ended it is started again.
+void child_end_deaf(struct child *child, int step);
+
 size_t child_group_running(const struct child_group *group, enum child_rank rank);
 
 // The group in the order of child_add. NULL ends it.
-const struct child *child_first(const struct child_group *group);
-const struct child *child_next(const struct child *child);
+struct child *child_first(const struct child_group *group);
+struct child *child_next(const struct child *child);
 
 const char *child_name(const struct child *child);
 pid_t child_pid(const struct child *child); // 0: not running
 int child_restarts(const struct child *child);
-bool child_is_lasting(const struct child *child); // false: it has one thing to do
+int child_deaf_ends(const struct child *child); // how often it was ended because it did not answer
+const char *child_health_path(const struct child *child); // of its spec
+bool child_is_stopping(const struct child *child);        // it is not to be started again
+bool child_is_lasting(const struct child *child);         // false: it has one thing to do
 
 // When the kernel says a process was started, in ticks since boot: together with the pid it names a
 // process for good. 0: there is no such process.

@@ -205,6 +205,11 @@ const char *datadir_read(const struct datadir *dir, const char *name)
     return arena_copy(dir->memory, line, strcspn(line, "\n"));
 }
 
+bool datadir_has(const struct datadir *dir, const char *name)
+{
+    return access(datadir_join(dir, name), F_OK) == 0 || errno != ENOENT;
+}
+
 enum rc datadir_write_for(const struct datadir *dir, const char *name, const char *text,
                           mode_t mode, uid_t uid, gid_t gid)
 {

@@ -45,6 +45,9 @@ const char *datadir_join(const struct datadir *dir, const char *name);
 // The first line of a small file, without its end; NULL when there is none.
 const char *datadir_read(const struct datadir *dir, const char *name);
 
+// Is there a file of that name? Also one that cannot be read.
+bool datadir_has(const struct datadir *dir, const char *name);
+
 // Replaces a file in one step. mode: its permissions.
 enum rc datadir_write(const struct datadir *dir, const char *name, const char *text,
                       mode_t mode) MUST_CHECK;

@@ -12,7 +12,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#define ENV_MAX 128
+#define ENV_FIRST 64
 
 struct program {
     const char *name; // of the file
@@ -38,14 +38,28 @@ static const struct program programs[FLEET_PROGRAMS] = {
 
 struct env {
     struct arena *memory;
-    const char *items[ENV_MAX + 1];
+    const char **items; // a NULL behind the last
     size_t count;
+    size_t room;
 };
+
+static void env_add(struct env *env, const char *item)
+{
+    if (env->count + 1 >= env->room) {
+        size_t room = env->room > 0 ? 2 * env->room : ENV_FIRST;
+        const char **items = arena_calloc(env->memory, room, sizeof *items);
+
+        if (env->count > 0)
+            memcpy(items, env->items, env->count * sizeof *items);
+        env->items = items;
+        env->room = room;
+    }
+    env->items[env->count++] = item;
+}
 
 static void env_put(struct env *env, const char *name, const char *value)
 {
-    if (env->count < ENV_MAX)
-        env->items[env->count++] = arena_printf(env->memory, "%s=%s", name, value);
+    env_add(env, arena_printf(env->memory, "%s=%s", name, value));
 }
 
 static bool ends_with(const char *name, size_t len, const char *end)
@@ -59,8 +73,8 @@ static bool ends_with(const char *name, size_t len, const char *end)
 static bool is_passed_on(const char *item)
 {
     static const char *const secret_ends[] = {"_KEY", "_PASSWORD", "_SECRET", "_TOKEN", "_URL"};
-    static const char *const own[] = {"HR_BIN_DIR", "HR_LISTEN", "HR_HEALTH_LISTEN",
-                                      "HR_LOG_FORMAT", "HR_NATS_USER"};
+    static const char *const own[] = {"HR_BIN_DIR",    "HR_LISTEN",    "HR_HEALTH_LISTEN",
+                                      "HR_LOG_FORMAT", "HR_NATS_USER", "HR_DRAIN_SECONDS"};
     static const char *const others[] = {"TZ", "ASAN_OPTIONS", "UBSAN_OPTIONS", "LSAN_OPTIONS",
                                          "TSAN_OPTIONS"};
     size_t len = strcspn(item, "=");
@@ -121,9 +135,9 @@ static char *const *make_env(const struct fleet *fleet, const struct program *pr
 
     env->memory = fleet->dir->memory;
     env_put(env, "PATH", "/usr/bin:/bin");
-    for (char *const *item = environ; *item != NULL && env->count < ENV_MAX / 2; item++) {
+    for (char *const *item = environ; *item != NULL; item++) {
         if (is_passed_on(*item))
-            env->items[env->count++] = *item;
+            env_add(env, *item);
     }
     env_put(env, "HR_NATS_URL", fleet->nats_url);
     env_put(env, "HR_NATS_USER", nats != NULL ? nats->users[program->user] : "");
@@ -179,6 +193,7 @@ static void add_copy(const struct fleet *fleet, struct child_group *group,
         .argv = (char *const *)argv,
         .env = make_env(fleet, program, name, socket),
         .stale_path = socket,
+        .health_path = socket,
         .uid = geteuid(),
         .gid = getegid(),
         .rank = program->rank,

@@ -23,9 +23,17 @@ struct nats {
 };
 
 // Chooses a port, writes nats/nats.conf, admin.nats and agent.nats, and adds the child (not started
-// yet). wanted_port: 0 for the one of the last run, or 4222, or any.
-// RC_NOT_FOUND: no nats-server here. RC_CONFLICT: wanted_port is taken. What failed has been said.
+// yet). wanted_server: path of the program; NULL for the newest that is installed. wanted_port: 0
+// for the one of the last run, or 4222, or any. RC_NOT_FOUND: no nats-server here. RC_REFUSED: it
+// is too old. RC_CONFLICT: wanted_port is taken. What failed has been said.
 enum rc nats_open(struct nats *nats, const struct datadir *dir, struct child_group *group,
-                  int wanted_port) MUST_CHECK;
+                  const char *wanted_server, int wanted_port) MUST_CHECK;
+
+// Does the store of an earlier run hold webhooks, or did it once? Only while no server uses it.
+bool nats_has_hooks(const struct datadir *dir);
+
+// What a client says to be told about the stream of packets, in the server's own protocol; the
+// answer comes to inbox. In the folder's arena; a secret.
+const char *nats_question(const struct nats *nats, struct arena *memory, const char *inbox);
 
 #endif

@@ -6,10 +6,12 @@
 
 #include <stdbool.h>
 
-// True when a server could listen there now.
-bool port_is_free(int port);
+// True when a server could listen there now, and no other serve has chosen it. It is then ours
+// until this process ends, also before a server listens there: two that start in the same moment do
+// not choose the same one.
+bool port_take(int port);
 
-// RC_UNAVAILABLE: none was found.
+// Takes any. RC_UNAVAILABLE: none was found.
 enum rc port_pick(int *port) MUST_CHECK;
 
 #endif

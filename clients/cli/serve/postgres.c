@@ -427,3 +427,8 @@ const char *postgres_url(const struct postgres *pg)
 {
     return pg->url;
 }
+
+const struct child *postgres_child(const struct postgres *pg)
+{
+    return pg->server;
+}

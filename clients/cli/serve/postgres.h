@@ -20,6 +20,9 @@ void postgres_start(struct postgres *postgres);
 // True when the server accepts connections.
 bool postgres_is_up(const struct postgres *postgres);
 
+// The server, not what makes its database.
+const struct child *postgres_child(const struct postgres *postgres);
+
 // For libpq, with the password in it.
 const char *postgres_url(const struct postgres *postgres);
 

@@ -40,9 +40,10 @@ void status_write(const struct datadir *dir, const struct child_group *group, co
             continue;
         // One child a line: read_leftovers() counts on it.
         buf_printf(&text,
-                   "%s\n{\"name\":\"%s\"," PID_MEMBER "%ld," BIRTH_MEMBER "%llu,\"restarts\":%d}",
+                   "%s\n{\"name\":\"%s\"," PID_MEMBER "%ld," BIRTH_MEMBER
+                   "%llu,\"restarts\":%d,\"deaf\":%d}",
                    is_first ? "" : ",", child_name(child), (long)pid,
-                   pid != 0 ? child_birth(pid) : 0, child_restarts(child));
+                   pid != 0 ? child_birth(pid) : 0, child_restarts(child), child_deaf_ends(child));
         is_first = false;
     }
     buf_puts(&text, "\n]}\n");

@@ -1,12 +1,13 @@
 // run/children.json: which processes belong to a running serve.
 //
 //   {"pid":100,"url":"http://127.0.0.1:8080","nats":"nats://127.0.0.1:4222","children":[
-//   {"name":"nats-server","pid":101,"birth":4711,"restarts":0},
-//   {"name":"postgres","pid":0,"birth":0,"restarts":3}
+//   {"name":"nats-server","pid":101,"birth":4711,"restarts":0,"deaf":0},
+//   {"name":"postgres","pid":0,"birth":0,"restarts":3,"deaf":1}
 //   ]}
 //
 // For people, tests, and the next serve, which makes sure that nothing of a killed one is left.
-// pid 0: waiting to be started again. birth: ticks since boot, as in /proc/PID/stat.
+// pid 0: waiting to be started again. birth: ticks since boot, as in /proc/PID/stat. deaf: how many
+// of its restarts it needed because it ran and did not answer.
 #ifndef CLIENTS_CLI_SERVE_STATUS_H
 #define CLIENTS_CLI_SERVE_STATUS_H
 
