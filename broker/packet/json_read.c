@@ -10,14 +10,15 @@
 
 #include "broker/base/timestamp.h"
 #include "broker/base/utf8.h"
+#include "broker/packet/extra.h"
 #include "broker/packet/json_scalar.h"
 #include "broker/packet/rules.h"
+#include "broker/packet/transcript.h"
 
 #include <assert.h>
 #include <stdlib.h>
 #include <yajl/yajl_parse.h>
 
-#define NAME_BYTES 64  // longer than any member of the contract
 #define FIELDS_MAX 128 // more than any message of the contract has
 
 struct frame {
@@ -30,6 +31,9 @@ struct frame {
     char *items;                    // of a list: in the arena
     size_t count;
     size_t room;
+    struct extra extra;     // its unknown members, if the message keeps them
+    struct member *unknown; // the one at hand; NULL: what is unknown is dropped
+    size_t key_start;
 };
 
 struct reader {
@@ -49,7 +53,8 @@ struct reader {
 
     size_t skip_depth;                     // > 0: skipping or keeping
     size_t skip_start;                     // offset of the value that is skipped
-    Hr__Json *keep;                        // keeping into this; NULL: skipping
+    size_t keep_start;                     // of what is kept: there, or at the member's name
+    Text *keep;                            // keeping into this; NULL: skipping
     struct issue *blame;                   // gets the skipped value as its input; NULL: none
     const ProtobufCFieldDescriptor *field; // of the value at hand; NULL: it is the whole text
     const struct rule *rule;               // of that field
@@ -114,6 +119,7 @@ static void skip(struct reader *r, const struct token *token, struct issue *blam
     if (is_container(token)) {
         r->skip_depth = 1;
         r->skip_start = token->start;
+        r->keep_start = token->start;
         r->keep = NULL;
         r->blame = blame;
     } else if (blame != NULL) {
@@ -136,8 +142,11 @@ static void push(struct reader *r, ProtobufCMessage *message, const ProtobufCFie
                  size_t start)
 {
     assert(r->depth < PATH_DEPTH && message->descriptor->n_fields <= FIELDS_MAX);
-    r->frames[r->depth++] =
-        (struct frame){.message = message, .field = list, .is_list = list != NULL, .start = start};
+    r->frames[r->depth++] = (struct frame){.message = message,
+                                           .field = list,
+                                           .is_list = list != NULL,
+                                           .start = start,
+                                           .extra = {.arena = r->arena}};
 }
 
 // --- single values -------------------------------------------------------------------------------
@@ -178,7 +187,7 @@ static void put_json(struct reader *r, const struct token *token, unsigned flags
     *slot = wire_json(r->arena, slice(r, token->start, position(r)));
     if (is_container(token)) {
         skip(r, token, NULL);
-        r->keep = *slot;
+        r->keep = &(*slot)->text;
     }
 }
 
@@ -303,6 +312,20 @@ static void refuse_half(struct reader *r, size_t start)
 
 // --- members and elements ------------------------------------------------------------------------
 
+// With its name, as it stands.
+static void keep_unknown(struct reader *r, struct frame *frame, const struct token *token)
+{
+    skip(r, token, NULL);
+    if (frame->unknown == NULL)
+        return;
+    if (!is_container(token)) {
+        frame->unknown->raw = slice(r, frame->key_start, position(r));
+        return;
+    }
+    r->keep = &frame->unknown->raw;
+    r->keep_start = frame->key_start;
+}
+
 static void member(struct reader *r, struct frame *frame, const struct token *token)
 {
     const ProtobufCFieldDescriptor *field = frame->field;
@@ -310,7 +333,7 @@ static void member(struct reader *r, struct frame *frame, const struct token *to
     char *base = (char *)frame->message;
 
     if (field == NULL) {
-        skip(r, token, NULL);
+        keep_unknown(r, frame, token);
         return;
     }
     rule = rules_of(frame->message->descriptor, frame->field_index);
@@ -318,6 +341,11 @@ static void member(struct reader *r, struct frame *frame, const struct token *to
     r->rule = rule;
     if ((rule->flags & RULE_SERVER) != 0) {
         skip(r, token, NULL);
+        return;
+    }
+    if ((rule->flags & RULE_OR_PARTS) != 0 &&
+        (token->kind == KIND_ARRAY || token->kind == KIND_NULL)) {
+        put_json(r, token, 0, transcript_parts(frame->message));
         return;
     }
     if (token->kind == KIND_NULL) {
@@ -446,7 +474,7 @@ static void skip_end(struct reader *r)
     if (--r->skip_depth > 0)
         return;
     if (r->keep != NULL)
-        r->keep->text = slice(r, r->skip_start, end);
+        *r->keep = slice(r, r->keep_start, end);
     if (r->blame != NULL)
         r->blame->input = slice(r, r->skip_start, end);
     r->keep = NULL;
@@ -459,6 +487,8 @@ static void message_end(struct reader *r)
     struct frame *frame = top(r);
     const ProtobufCMessageDescriptor *descriptor = frame->message->descriptor;
 
+    if (extra_field(descriptor) != NULL)
+        *extra_slot(frame->message) = extra_json(&frame->extra);
     for (unsigned i = 0; i < descriptor->n_fields; i++) {
         struct issue *issue;
 
@@ -544,32 +574,55 @@ static int on_array_end(void *ctx)
     return on_end(ctx);
 }
 
+static void refuse_member(struct reader *r, const char *type, const char *message)
+{
+    (void)issues_add(r->issues, &r->path, type, message);
+}
+
+static void known_key(struct reader *r, struct frame *frame)
+{
+    frame->field_index = (unsigned)(frame->field - frame->message->descriptor->fields);
+    if (is_seen(frame, frame->field_index)) {
+        refuse_member(r, "duplicate_key", "Member appears more than once");
+        frame->field = NULL;
+    }
+    frame->seen[frame->field_index / 64] |= 1ULL << frame->field_index % 64;
+}
+
+static void unknown_key(struct reader *r, struct frame *frame, Text name)
+{
+    const ProtobufCMessageDescriptor *descriptor = frame->message->descriptor;
+    bool were_too_many = frame->extra.too_many;
+
+    if (extra_field(descriptor) == NULL || extra_is_reserved(descriptor, name))
+        return;
+    frame->unknown = extra_add(&frame->extra, name);
+    if (frame->unknown == NULL && !frame->extra.too_many)
+        refuse_member(r, "duplicate_key", "Member appears more than once");
+    else if (frame->extra.too_many && !were_too_many)
+        refuse_member(r, "too_many_members", "Object should have at most 1000 unknown members");
+}
+
 static int on_key(void *ctx, const unsigned char *key, size_t len)
 {
     struct reader *r = ctx;
     struct frame *frame = top(r);
-    char name[NAME_BYTES];
+    size_t start = value_start(r);
+    Text name;
 
-    refuse_half(r, value_start(r));
+    refuse_half(r, start);
     r->last_end = position(r);
     if (r->skip_depth > 0)
         return 1;
-    frame->field = NULL;
-    if (len < sizeof name && memchr(key, '\0', len) == NULL) {
-        memcpy(name, key, len);
-        name[len] = '\0';
-        frame->field =
-            protobuf_c_message_descriptor_get_field_by_name(frame->message->descriptor, name);
-    }
-    path_push_name(&r->path, keep_text(r, (const char *)key, len));
-    if (frame->field != NULL) {
-        frame->field_index = (unsigned)(frame->field - frame->message->descriptor->fields);
-        if (is_seen(frame, frame->field_index)) {
-            (void)issues_add(r->issues, &r->path, "duplicate_key", "Member appears more than once");
-            frame->field = NULL;
-        }
-        frame->seen[frame->field_index / 64] |= 1ULL << frame->field_index % 64;
-    }
+    name = keep_text(r, (const char *)key, len);
+    path_push_name(&r->path, name);
+    frame->key_start = start;
+    frame->unknown = NULL;
+    frame->field = extra_known(frame->message->descriptor, name);
+    if (frame->field != NULL)
+        known_key(r, frame);
+    else
+        unknown_key(r, frame, name);
     return 1;
 }
 

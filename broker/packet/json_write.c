@@ -2,7 +2,9 @@
 #include "broker/packet/json_write.h"
 
 #include "broker/base/timestamp.h"
+#include "broker/packet/extra.h"
 #include "broker/packet/rules.h"
+#include "broker/packet/transcript.h"
 
 #include <assert.h>
 #include <inttypes.h>
@@ -13,6 +15,7 @@
 struct json_writer {
     yajl_gen gen;
     struct buf *out;
+    struct arena *plain; // not NULL: entries of transcripts are written as plain ones
 };
 
 static void must(yajl_gen_status status)
@@ -220,30 +223,63 @@ static bool is_present(const ProtobufCMessage *message, const ProtobufCFieldDesc
     return *(const protobuf_c_boolean *)(base + field->quantifier_offset) != 0;
 }
 
-void json_message(struct json_writer *writer, const ProtobufCMessage *message)
+// The unknown members, behind the others. The generator has no call for a piece of an object; it
+// has written what came before, and writes nothing but the closing brace behind this.
+static void put_extra(struct json_writer *writer, const Hr__Json *extra, bool is_first)
+{
+    Text text = extra->text;
+
+    if (text.len <= 2)
+        return;
+    if (!is_first)
+        buf_append(writer->out, ",", 1);
+    buf_append(writer->out, text.data + 1, text.len - 2);
+}
+
+static void put_fields(struct json_writer *writer, const ProtobufCMessage *message)
 {
     const ProtobufCMessageDescriptor *descriptor = message->descriptor;
+    bool is_first = true;
 
-    if (wire_is_list(descriptor)) {
-        put_list(writer, message, &descriptor->fields[0]);
-        return;
-    }
-    json_object_open(writer);
     for (unsigned i = 0; i < descriptor->n_fields; i++) {
         const ProtobufCFieldDescriptor *field = &descriptor->fields[i];
-        bool quiet = (rules_of(descriptor, i)->flags & RULE_QUIET) != 0;
+        unsigned flags = rules_of(descriptor, i)->flags;
+        bool quiet = (flags & RULE_QUIET) != 0;
         bool present = is_present(message, field, quiet);
+        const Hr__Json *parts = NULL;
 
-        if (!present && quiet)
+        if ((!present && quiet) || (flags & RULE_PARTS) != 0)
             continue;
+        if ((flags & RULE_EXTRA) != 0) {
+            put_extra(writer, *(Hr__Json *const *)((const char *)message + field->offset),
+                      is_first);
+            continue;
+        }
+        is_first = false;
+        if ((flags & RULE_OR_PARTS) != 0)
+            parts = *transcript_parts((ProtobufCMessage *)(uintptr_t)message);
         json_key(writer, field->name);
-        if (!present)
+        if (parts != NULL)
+            put_submessage(writer, &parts->base);
+        else if (!present)
             json_null(writer);
         else if (field->label == PROTOBUF_C_LABEL_REPEATED)
             put_list(writer, message, field);
         else
             put_value(writer, field, (const char *)message + field->offset);
     }
+}
+
+void json_message(struct json_writer *writer, const ProtobufCMessage *message)
+{
+    if (wire_is_list(message->descriptor)) {
+        put_list(writer, message, &message->descriptor->fields[0]);
+        return;
+    }
+    if (writer->plain != NULL)
+        message = transcript_plain(message, writer->plain);
+    json_object_open(writer);
+    put_fields(writer, message);
     json_object_close(writer);
 }
 
@@ -252,6 +288,17 @@ Text json_of_message(struct arena *arena, const ProtobufCMessage *message)
     struct buf out = {0};
     struct json_writer *writer = json_writer_create(&out);
 
+    json_message(writer, message);
+    return json_writer_finish(writer, arena);
+}
+
+Text json_of_answer(struct arena *arena, const ProtobufCMessage *message, const char *transcript)
+{
+    struct buf out = {0};
+    struct json_writer *writer = json_writer_create(&out);
+
+    if (transcript == NULL || strcmp(transcript, TRANSCRIPT_AS_SENT) != 0)
+        writer->plain = arena;
     json_message(writer, message);
     return json_writer_finish(writer, arena);
 }

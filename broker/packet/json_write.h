@@ -35,8 +35,13 @@ void json_raw(struct json_writer *writer, const void *text, size_t len);
 // so.
 void json_message(struct json_writer *writer, const ProtobufCMessage *message);
 
-// A message, whole, in the arena.
+// A message, whole, in the arena, with the entries of transcripts as they are stored.
 Text json_of_message(struct arena *arena, const ProtobufCMessage *message);
+
+// The same for a client: unless it says that it knows transcripts, it gets their entries as plain
+// ones, see transcript.h. transcript: its header HR-Transcript; NULL: it sent none.
+#define TRANSCRIPT_AS_SENT "2"
+Text json_of_answer(struct arena *arena, const ProtobufCMessage *message, const char *transcript);
 
 // A string with its quotes, in the arena.
 Text json_of_string(struct arena *arena, const char *text);

@@ -141,3 +141,24 @@ bool members_read(struct members *members, Text object, struct arena *arena)
     yajl_free(reader.yajl);
     return ok;
 }
+
+Text members_join(const struct members *members, struct arena *arena)
+{
+    size_t len = 2;
+    Text text;
+
+    for (size_t i = 0; i < members->count; i++)
+        len += members->items[i].raw.len + 1;
+    text = (Text){0, arena_alloc(arena, len)};
+    text.data[text.len++] = '{';
+    for (size_t i = 0; i < members->count; i++) {
+        Text raw = members->items[i].raw;
+
+        if (i > 0)
+            text.data[text.len++] = ',';
+        memcpy(text.data + text.len, raw.data, raw.len);
+        text.len += raw.len;
+    }
+    text.data[text.len++] = '}';
+    return text;
+}
