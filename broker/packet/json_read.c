@@ -640,35 +640,6 @@ static const yajl_callbacks callbacks = {
 
 // --- the whole text ------------------------------------------------------------------------------
 
-static enum rc not_json(struct problem *problem, struct arena *arena, size_t offset,
-                        const char *reason)
-{
-    struct issues issues = {.arena = arena};
-    struct path path = {0};
-    struct issue *issue;
-
-    path_push_name(&path, text_of("body"));
-    path_push_index(&path, offset);
-    issue = issues_add(&issues, &path, "json_invalid", "JSON decode error");
-    issue->input = text_of("{}");
-    issue->ctx = text_of(arena_printf(arena, "{\"error\":\"%s\"}", reason));
-    return issues_to_problem(&issues, problem);
-}
-
-// What yajl says in its first line, without the quotes that would end our string.
-static const char *yajl_reason(struct reader *r)
-{
-    unsigned char *text = yajl_get_error(r->yajl, 0, NULL, 0);
-    char *reason = arena_copy(r->arena, text, text != NULL ? strcspn((char *)text, "\n") : 0);
-
-    yajl_free_error(r->yajl, text);
-    for (char *at = reason; *at != '\0'; at++) {
-        if (*at == '"' || *at == '\\' || (unsigned char)*at < 0x20)
-            *at = ' ';
-    }
-    return reason;
-}
-
 static enum rc parse(struct reader *r, struct problem *problem)
 {
     const unsigned char *bytes = (const unsigned char *)r->text;
@@ -677,13 +648,13 @@ static enum rc parse(struct reader *r, struct problem *problem)
 
     // yajl sees no garbage in half a token.
     if (status == yajl_status_ok && !json_is_blank(r->text + r->root_end, r->len - r->root_end))
-        return not_json(problem, r->arena, r->root_end, "trailing garbage");
+        return json_refuse(problem, r->arena, r->root_end, "trailing garbage");
     if (status == yajl_status_ok)
         status = yajl_complete_parse(r->yajl);
     if (r->too_deep)
-        return not_json(problem, r->arena, offset, "nested too deeply");
+        return json_refuse(problem, r->arena, offset, "nested too deeply");
     if (status != yajl_status_ok)
-        return not_json(problem, r->arena, offset, yajl_reason(r));
+        return json_refuse(problem, r->arena, offset, json_reason(r->yajl, r->arena));
     return RC_OK;
 }
 
@@ -714,7 +685,7 @@ enum rc json_read(ProtobufCMessage **message, struct arena *arena,
     reader.has_half = json_find_half_pair(reader.text, reader.len) < reader.len;
     offset = json_find_false_blank(reader.text, reader.len);
     if (offset < reader.len)
-        return not_json(problem, arena, offset, "invalid char in json text.");
+        return json_refuse(problem, arena, offset, "invalid char in json text.");
 
     reader.yajl = yajl_alloc(&callbacks, NULL, &reader);
     if (reader.yajl == NULL)

@@ -2,6 +2,7 @@
 #include "broker/packet/json_text.h"
 
 #include "broker/base/utf8.h"
+#include "broker/packet/issues.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -157,4 +158,34 @@ bool json_is_valid_within(const void *text, size_t len, size_t levels)
             yajl_complete_parse(v.yajl) == yajl_status_ok;
     yajl_free(v.yajl);
     return valid;
+}
+
+// --- what is wrong with it
+// --------------------------------------------------------------------------
+
+enum rc json_refuse(struct problem *problem, struct arena *arena, size_t offset, const char *reason)
+{
+    struct issues issues = {.arena = arena};
+    struct path path = {0};
+    struct issue *issue;
+
+    path_push_name(&path, text_of("body"));
+    path_push_index(&path, offset);
+    issue = issues_add(&issues, &path, "json_invalid", "JSON decode error");
+    issue->input = text_of("{}");
+    issue->ctx = text_of(arena_printf(arena, "{\"error\":\"%s\"}", reason));
+    return issues_to_problem(&issues, problem);
+}
+
+const char *json_reason(yajl_handle yajl, struct arena *arena)
+{
+    unsigned char *text = yajl_get_error(yajl, 0, NULL, 0);
+    char *reason = arena_copy(arena, text, text != NULL ? strcspn((char *)text, "\n") : 0);
+
+    yajl_free_error(yajl, text);
+    for (char *at = reason; *at != '\0'; at++) {
+        if (*at == '"' || *at == '\\' || (unsigned char)*at < 0x20)
+            *at = ' ';
+    }
+    return reason;
 }

@@ -2,8 +2,11 @@
 #ifndef BROKER_PACKET_JSON_TEXT_H
 #define BROKER_PACKET_JSON_TEXT_H
 
+#include "broker/packet/problem.h"
+
 #include <stdbool.h>
 #include <stddef.h>
+#include <yajl/yajl_parse.h>
 
 #define JSON_DEPTH_MAX 256 // levels of objects and lists, free-form parts included
 
@@ -22,5 +25,13 @@ size_t json_find_false_blank(const char *text, size_t len);
 
 // Nothing but what JSON takes for a blank.
 bool json_is_blank(const char *text, size_t len);
+
+// Refuses a body that is no JSON: the error names the offset and the reason, which is without
+// anything to escape. Returns RC_REFUSED.
+enum rc json_refuse(struct problem *problem, struct arena *arena, size_t offset,
+                    const char *reason) MUST_CHECK;
+
+// What yajl says in its first line, without the quotes that would end our string, in the arena.
+const char *json_reason(yajl_handle yajl, struct arena *arena);
 
 #endif
