@@ -15,6 +15,7 @@
 struct json_writer {
     yajl_gen gen;
     struct buf *out;
+    bool known_only;     // as versions without unknown members and transcripts write
     struct arena *plain; // not NULL: entries of transcripts are written as plain ones
 };
 
@@ -59,6 +60,11 @@ Text json_writer_finish(struct json_writer *writer, struct arena *arena)
     json_writer_destroy(writer);
     buf_fini(out);
     return text;
+}
+
+void json_writer_known_only(struct json_writer *writer)
+{
+    writer->known_only = true;
 }
 
 void json_object_open(struct json_writer *writer)
@@ -153,7 +159,8 @@ static void put_enum(struct json_writer *writer, const ProtobufCEnumDescriptor *
     char name[ENUM_TEXT_BYTES];
 
     // A value that a newer writer knows and this reader does not.
-    if (wire_enum_text(name, descriptor, value) == NULL)
+    if (wire_enum_text(name, descriptor, value) == NULL ||
+        (writer->known_only && descriptor == &hr__role__descriptor && value > HR__ROLE__ROLE_HUMAN))
         (void)snprintf(name, sizeof name, "unknown_%d", value);
     json_string(writer, name);
 }
@@ -251,12 +258,14 @@ static void put_fields(struct json_writer *writer, const ProtobufCMessage *messa
         if ((!present && quiet) || (flags & RULE_PARTS) != 0)
             continue;
         if ((flags & RULE_EXTRA) != 0) {
+            if (writer->known_only)
+                continue;
             put_extra(writer, *(Hr__Json *const *)((const char *)message + field->offset),
                       is_first);
             continue;
         }
         is_first = false;
-        if ((flags & RULE_OR_PARTS) != 0)
+        if ((flags & RULE_OR_PARTS) != 0 && !writer->known_only)
             parts = *transcript_parts((ProtobufCMessage *)(uintptr_t)message);
         json_key(writer, field->name);
         if (parts != NULL)

@@ -17,6 +17,10 @@ void json_writer_destroy(struct json_writer *writer);
 // What was written, in the arena. The writer and the contents of its buffer are gone.
 Text json_writer_finish(struct json_writer *writer, struct arena *arena);
 
+// Messages are written as versions before unknown members and transcripts wrote them: for hashes
+// that they made.
+void json_writer_known_only(struct json_writer *writer);
+
 void json_object_open(struct json_writer *writer);
 void json_object_close(struct json_writer *writer);
 void json_array_open(struct json_writer *writer);
