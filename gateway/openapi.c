@@ -266,9 +266,11 @@ static void put_durability(struct document *doc)
     end_parameter(doc);
 }
 
-// No message holds itself, so this ends.
+// No message holds itself, so this ends. An own part comes as it is stored in any case.
 static bool holds_entries(const ProtobufCMessageDescriptor *descriptor)
 {
+    if (descriptor == &hr__own_part__descriptor)
+        return false;
     if (descriptor == &hr__conversation_entry__descriptor)
         return true;
     for (unsigned i = 0; descriptor != NULL && i < descriptor->n_fields; i++) {

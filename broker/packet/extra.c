@@ -58,8 +58,11 @@ bool extra_is_reserved(const ProtobufCMessageDescriptor *descriptor, Text name)
 {
     const ProtobufCMessageDescriptor *end = becomes(descriptor);
 
-    return extra_known(descriptor, name) != NULL ||
-           (end != descriptor && extra_known(end, name) != NULL);
+    if (extra_known(descriptor, name) != NULL || extra_known(end, name) != NULL)
+        return true;
+    // What only a create takes, an update ignores as it always did.
+    return descriptor == &hr__update_packet__descriptor &&
+           extra_known(&hr__create_packet__descriptor, name) != NULL;
 }
 
 // --- adding --------------------------------------------------------------------------------------

@@ -306,7 +306,9 @@ Text json_of_answer(struct arena *arena, const ProtobufCMessage *message, const 
     struct buf out = {0};
     struct json_writer *writer = json_writer_create(&out);
 
-    if (transcript == NULL || strcmp(transcript, TRANSCRIPT_AS_SENT) != 0)
+    // An ancestor's own part is measured by its hash: it comes as it is stored in any case.
+    if (message->descriptor != &hr__own_part__descriptor &&
+        (transcript == NULL || strcmp(transcript, TRANSCRIPT_AS_SENT) != 0))
         writer->plain = arena;
     json_message(writer, message);
     return json_writer_finish(writer, arena);

@@ -43,7 +43,8 @@ void json_message(struct json_writer *writer, const ProtobufCMessage *message);
 Text json_of_message(struct arena *arena, const ProtobufCMessage *message);
 
 // The same for a client: unless it says that it knows transcripts, it gets their entries as plain
-// ones, see transcript.h. transcript: its header HR-Transcript; NULL: it sent none.
+// ones, see transcript.h; what is measured by its hash comes as it is. transcript: its header
+// HR-Transcript; NULL: it sent none.
 #define TRANSCRIPT_AS_SENT "2"
 Text json_of_answer(struct arena *arena, const ProtobufCMessage *message, const char *transcript);
 

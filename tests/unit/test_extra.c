@@ -216,7 +216,10 @@ Test(extra, an_update_is_laid_over_what_is_stored_and_null_removes)
     const char *refusal;
 
     cr_assert_eq(
-        update(packet, "{\"b\":2,\"d\":[],\"e\":null,\"actions\":{\"later\":0}}", &refusal), RC_OK);
+        update(packet,
+               "{\"b\":2,\"d\":[],\"e\":null,\"actions\":{\"later\":0},\"schema_id\":\"s\"}",
+               &refusal),
+        RC_OK);
     ASSERT_TEXT(packet->extra->text, "{\"a\":1,\"b\":2,\"c\":\"null\",\"d\":[]}");
     ASSERT_TEXT(packet->actions->extra->text, "{\"skipped\":[1],\"later\":0}");
     cr_assert_eq(update(packet, "{\"d\" : null,\"c\":3,\"id\":\"f\",\"lineage\":{}}", &refusal),

@@ -122,6 +122,17 @@ Test(transcript, other_roles_and_contents_are_refused)
         (void)refusal_of(memory, CREATE, body(wrong[i]));
 }
 
+Test(transcript, an_own_part_comes_as_it_was_hashed)
+{
+    Hr__OwnPart *part = wire_new(memory, &hr__own_part__descriptor);
+    const Hr__CreatePacket *create = (const Hr__CreatePacket *)message_of(
+        memory, CREATE, body("{\"role\":\"tool\",\"content\":[\"a\"]}"));
+
+    part->context = create->context;
+    cr_assert(text_equal(json_of_answer(memory, &part->base, NULL),
+                         json_of_message(memory, &part->base)));
+}
+
 // --- protobuf ------------------------------------------------------------------------------------
 
 static const char *refusal_of_parts(const char *content, const char *parts)
