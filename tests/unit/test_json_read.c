@@ -856,3 +856,11 @@ Test(json_read, keeps_an_artifact_that_is_a_string_or_a_list)
         ASSERT_TEXT(update->context->artifacts[0]->value->text, values[i]);
     }
 }
+
+Test(json_read, refuses_half_of_a_pair_in_words_that_are_json)
+{
+    const char *refusal =
+        refusal_of(memory, CLAIM, "{\"agent_id\":[\"\\ud83d\"],\"x\":\"\\udc00\"}");
+
+    cr_assert(json_is_valid(refusal, strlen(refusal)), "%s", refusal);
+}
