@@ -99,11 +99,6 @@ static struct frame *top(struct reader *r)
     return r->depth > 0 ? &r->frames[r->depth - 1] : NULL;
 }
 
-static bool is_container(const struct token *token)
-{
-    return token->kind == KIND_OBJECT || token->kind == KIND_ARRAY;
-}
-
 static bool holds_secret(const struct reader *r)
 {
     if (r->field == NULL)
@@ -116,7 +111,7 @@ static void skip(struct reader *r, const struct token *token, struct issue *blam
 {
     if (blame != NULL && holds_secret(r))
         blame = NULL; // an issue does not repeat it
-    if (is_container(token)) {
+    if (token_is_container(token)) {
         r->skip_depth = 1;
         r->skip_start = token->start;
         r->keep_start = token->start;
@@ -180,12 +175,12 @@ static void put_json(struct reader *r, const struct token *token, unsigned flags
         blame(r, token, "dict_type", "Input should be a valid dictionary");
         return;
     }
-    if ((flags & RULE_COMPOUND) != 0 && token->kind != KIND_STRING && !is_container(token)) {
+    if ((flags & RULE_COMPOUND) != 0 && token->kind != KIND_STRING && !token_is_container(token)) {
         blame(r, token, "compound_type", "Input should be a string, an object or a list");
         return;
     }
     *slot = wire_json(r->arena, slice(r, token->start, position(r)));
-    if (is_container(token)) {
+    if (token_is_container(token)) {
         skip(r, token, NULL);
         r->keep = &(*slot)->text;
     }
@@ -269,7 +264,7 @@ static void put_value(struct reader *r, const struct token *token,
         *has = true;
         return;
     case PROTOBUF_C_TYPE_BOOL:
-        if (is_container(token) || token->kind == KIND_NULL) {
+        if (token_is_container(token) || token->kind == KIND_NULL) {
             blame(r, token, "bool_type", "Input should be a valid boolean");
             return;
         }
@@ -292,18 +287,23 @@ static void put_value(struct reader *r, const struct token *token,
     }
 }
 
-// --- half of a surrogate pair
-// ---------------------------------------------------------------------
+// --- half of a surrogate pair --------------------------------------------------------------------
+
+static bool has_half(const struct reader *r, size_t start)
+{
+    size_t end = position(r);
+
+    return r->has_half && end > start &&
+           json_find_half_pair(r->text + start, end - start) < end - start;
+}
 
 // Half of a pair names no character, so the string or key that ends here is refused where it
 // stands. Of a value that is kept or skipped as a whole only the first one is reported.
 static void refuse_half(struct reader *r, size_t start)
 {
-    size_t end = position(r);
     size_t value = r->skip_depth > 0 ? r->skip_start : start;
 
-    if (!r->has_half || end <= start || value == r->half_start ||
-        json_find_half_pair(r->text + start, end - start) == end - start)
+    if (value == r->half_start || !has_half(r, start))
         return;
     r->half_start = value;
     (void)issues_add(r->issues, &r->path, "string_unicode",
@@ -318,7 +318,7 @@ static void keep_unknown(struct reader *r, struct frame *frame, const struct tok
     skip(r, token, NULL);
     if (frame->unknown == NULL)
         return;
-    if (!is_container(token)) {
+    if (!token_is_container(token)) {
         frame->unknown->raw = slice(r, frame->key_start, position(r));
         return;
     }
@@ -444,17 +444,20 @@ static void value_done(struct reader *r)
 
 static int on_value(struct reader *r, enum kind kind, const char *text, size_t len)
 {
-    struct token token = {kind, text, len, value_start(r)};
+    size_t start = value_start(r);
+    bool is_half = kind == KIND_STRING && has_half(r, start);
+    // What yajl makes of half of a pair is no UTF-8, and an error might repeat it.
+    struct token token = {kind, is_half ? "?" : text, is_half ? 1 : len, start};
 
-    if (kind == KIND_STRING && r->skip_depth > 0)
-        refuse_half(r, token.start);
+    if (is_half && r->skip_depth > 0)
+        refuse_half(r, start);
     if (r->skip_depth == 0) {
         value(r, &token);
-        if (kind == KIND_STRING)
-            refuse_half(r, token.start);
-        if (!is_container(&token))
+        if (is_half)
+            refuse_half(r, start);
+        if (!token_is_container(&token))
             value_done(r);
-    } else if (is_container(&token)) {
+    } else if (token_is_container(&token)) {
         r->skip_depth++;
     }
     if (r->skip_depth + r->depth > JSON_DEPTH_MAX) {
@@ -564,12 +567,7 @@ static int on_array(void *ctx)
     return on_value(ctx, KIND_ARRAY, "", 0);
 }
 
-static int on_object_end(void *ctx)
-{
-    return on_end(ctx);
-}
-
-static int on_array_end(void *ctx)
+static int on_container_end(void *ctx)
 {
     return on_end(ctx);
 }
@@ -614,7 +612,7 @@ static int on_key(void *ctx, const unsigned char *key, size_t len)
     r->last_end = position(r);
     if (r->skip_depth > 0)
         return 1;
-    name = keep_text(r, (const char *)key, len);
+    name = has_half(r, start) ? text_of("?") : keep_text(r, (const char *)key, len);
     path_push_name(&r->path, name);
     frame->key_start = start;
     frame->unknown = NULL;
@@ -633,9 +631,9 @@ static const yajl_callbacks callbacks = {
     .yajl_string = on_string,
     .yajl_start_map = on_object,
     .yajl_map_key = on_key,
-    .yajl_end_map = on_object_end,
+    .yajl_end_map = on_container_end,
     .yajl_start_array = on_array,
-    .yajl_end_array = on_array_end,
+    .yajl_end_array = on_container_end,
 };
 
 // --- the whole text ------------------------------------------------------------------------------

@@ -859,8 +859,15 @@ Test(json_read, keeps_an_artifact_that_is_a_string_or_a_list)
 
 Test(json_read, refuses_half_of_a_pair_in_words_that_are_json)
 {
-    const char *refusal =
-        refusal_of(memory, CLAIM, "{\"agent_id\":[\"\\ud83d\"],\"x\":\"\\udc00\"}");
+    static const char *const bodies[] = {
+        "{\"agent_id\":[\"\\ud83d\"],\"x\":\"\\udc00\"}",
+        "{\"packet_id\":\"01a1te\\udc00r_f4\",\"agent_id\":\"\"}",
+        "{\"x\\udc00\":{},\"x\\ud800\":1}",
+    };
 
-    cr_assert(json_is_valid(refusal, strlen(refusal)), "%s", refusal);
+    for (size_t i = 0; i < sizeof bodies / sizeof bodies[0]; i++) {
+        const char *refusal = refusal_of(memory, CLAIM, bodies[i]);
+
+        cr_expect(json_is_valid(refusal, strlen(refusal)), "%s", refusal);
+    }
 }
