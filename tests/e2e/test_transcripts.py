@@ -384,3 +384,40 @@ def test_every_page_has_only_what_the_contract_names_for_clients_that_do_not_ask
                 assert entry["role"] in ("user", "agent", "system", "human")
                 assert isinstance(entry["content"], str)
                 assert isinstance(entry["metadata"], dict | None)
+
+
+def test_every_answer_with_packets_has_the_form_that_was_asked_for(http):
+    bodies = [Maker(20 + i).body("g", "h") for i in range(2)]
+    for body in bodies:
+        body["context"]["summary"] = "zebracorn"
+
+    def check(sent, plain, as_sent):
+        inside(conversation(sent), conversation(as_sent))
+        for was, entry in zip(conversation(sent), conversation(plain), strict=True):
+            check_plain(was, entry)
+
+    def both(method, path, **options):
+        return [loads(http.request(method, path, headers=headers, **options).content)
+                for headers in ({"Content-Type": "application/json"},
+                                {"Content-Type": "application/json", **AS_SENT})]
+
+    batch = both("POST", f"{PACKETS}/batch", content="{\"packets\":" + dumps(bodies) + "}")
+    for answers in zip(bodies, *(answer["created"] for answer in batch), strict=True):
+        check(*answers)
+    last = batch[1]["created"][1]["id"]
+    pages = [both("GET", PACKETS, params={"source_agent": "g", "limit": 1}),
+             both("GET", f"{PACKETS}/search", params={"q": "zebracorn", "limit": 1})]
+    for plain, as_sent in pages:
+        found = as_sent["packets"][0]
+        check(found, plain["packets"][0], found)
+    # Two packets of the same body, each taken by one of the two.
+    one = bodies[0]
+    one["metadata"]["target_agent"]["id"] = "taker"
+    for _ in range(2):
+        post(http, PACKETS, one)
+    plain, as_sent = both("POST", f"{PACKETS}/claim-next", content=json.dumps(claim("taker")))
+    check(one, plain, as_sent)
+    new = {"context": bodies[1]["context"], "decisions": bodies[1]["decisions"]}
+    plain, as_sent = both("PATCH", f"{PACKETS}/{last}", content=dumps(new))
+    check(new, plain, as_sent)
+    inside(new, as_sent)
