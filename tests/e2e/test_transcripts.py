@@ -231,7 +231,8 @@ def check_plain(sent, got):
     assert got["role"] == PLAIN_ROLES.get(sent["role"], sent["role"])
     assert isinstance(got["content"], str)
     inside(sent, got["metadata"]["original"])
-    inside({k: v for k, v in sent.get("metadata", {}).items() if k != "original"}, got["metadata"])
+    own = sent.get("metadata") or {}
+    inside({k: v for k, v in own.items() if k != "original"}, got["metadata"])
     inside({k: v for k, v in sent.items() if k not in ("role", "content", "metadata")}, got)
 
 
