@@ -11,7 +11,7 @@ import httpx
 import pytest
 from agent import gather
 from openapi_spec_validator import validate
-from packets import PACKETS, body, claim, postgres
+from packets import PACKETS, WORKERS, body, claim, postgres
 
 NOWHERE = "11111111-1111-4111-8111-111111111111"
 STAMP = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z")
@@ -700,7 +700,7 @@ def test_health_and_readiness_need_no_key(rail):
     assert ready.status_code == 200
     assert ready.json() == {
         "status": "ready", "service": "handoffrail", "db": True, "nats": True,
-        "workers": dict.fromkeys(("packet", "claim", "chain", "hitl", "query", "audit", "schema", "webhook"), "ready"),
+        "workers": dict.fromkeys(WORKERS, "ready"),
     }
 
 
