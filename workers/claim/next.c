@@ -13,7 +13,7 @@
 //   waiting -> answered its time is over, or its requester withdraws
 //
 // No packet is missed: whatever comes on offer, also again, is given to somebody who waits, or told
-// to those who are in the middle of looking. Whoever begins to look later finds it.
+// to those who are in the middle of looking. One who begins to look later finds it.
 #include "workers/claim/next.h"
 
 #include "broker/base/digest.h"
@@ -22,14 +22,13 @@
 #include "broker/rail/change.h"
 #include "broker/rail/commands.h"
 #include "broker/rail/given.h"
+#include "workers/claim/places.h"
 
 #include <stdlib.h>
 #include <uthash.h>
 #include <utlist.h>
 
 #define TRYING_MAX 256
-#define TENANT_SHARE 2 // a tenant may have this part of the places to wait in
-#define KEY_SHARE 4    // and a key this one
 
 // Packets looked at that do not fit: by one asker in its turn, and by all in a turn of the loop,
 // which is about a millisecond.
@@ -60,13 +59,6 @@ struct asker {
     UT_hash_handle by_reply; // of those who wait, by the subject of their answer
 };
 
-// How many agents wait with one key.
-struct share {
-    UT_hash_handle hh;
-    size_t waiting;
-    char name[2 * TOKEN_MAX + 2]; // tenant and key
-};
-
 // A tenant's askers.
 struct queue {
     UT_hash_handle hh;
@@ -75,24 +67,21 @@ struct queue {
     struct asker *ready;
     struct asker *waiting; // the first has waited longest
     size_t askers;
-    size_t waiting_count;
     size_t looking; // of those who are ready
     char tenant[TOKEN_MAX + 1];
 };
 
 struct next {
     uv_loop_t *loop;
-    uv_idle_t idle; // while those who look have more to look at
-    size_t waiting_max;
+    uv_idle_t idle;       // while those who look have more to look at
+    struct places places; // of those who wait
     struct store *store;
     struct offers *offers;
     struct give_back *give_back;
     struct queue *queues;
     struct queue *ring;
     struct asker *replies; // those who wait
-    struct share *shares;
     size_t trying;
-    size_t waiting;
     bool begun; // every packet there was at the start is known
     bool draining;
     bool pumping;
@@ -188,45 +177,14 @@ static void refuse(struct asker *asker, enum problem_code code, const char *text
     command_refuse(end(asker, "failed"), &problem);
 }
 
-// The share of an asker's key; NULL: nobody waits with it. make: a new one instead.
-static struct share *share_of(struct next *next, const struct command *command, bool make)
-{
-    struct share *share = NULL;
-    char name[sizeof share->name];
-
-    (void)snprintf(name, sizeof name, "%s.%s", command->tenant, command->key_id);
-    HASH_FIND_STR(next->shares, name, share);
-    if (share != NULL || !make)
-        return share;
-    share = calloc(1, sizeof *share);
-    if (share == NULL)
-        abort();
-    (void)snprintf(share->name, sizeof share->name, "%s", name);
-    HASH_ADD_STR(next->shares, name, share);
-    return share;
-}
-
-// A tenant may have half of the places, and a key a quarter, so that nobody takes them all.
-static bool has_place(struct asker *asker)
-{
-    struct next *next = asker->owner;
-    const struct share *share = share_of(next, asker->command, false);
-
-    return next->waiting < next->waiting_max &&
-           asker->queue->waiting_count <= next->waiting_max / TENANT_SHARE &&
-           (share == NULL || share->waiting <= next->waiting_max / KEY_SHARE);
-}
-
 static void start_waiting(struct asker *asker)
 {
     struct next *next = asker->owner;
     const char *reply = command_reply_subject(asker->command);
 
     asker->has_waited = true;
-    next->waiting++;
-    asker->queue->waiting_count++;
-    share_of(next, asker->command, true)->waiting++;
-    metric_set(next->waiting_metric, "", (double)next->waiting);
+    places_take(&next->places, asker->command->tenant, asker->command->key_id);
+    metric_set(next->waiting_metric, "", (double)next->places.taken);
     DL_APPEND(asker->queue->waiting, asker);
     HASH_ADD_KEYPTR(by_reply, next->replies, reply, strlen(reply), asker);
 }
@@ -234,17 +192,11 @@ static void start_waiting(struct asker *asker)
 static void stop_waiting(struct asker *asker)
 {
     struct next *next = asker->owner;
-    struct share *share = share_of(next, asker->command, true);
 
     DL_DELETE(asker->queue->waiting, asker);
     HASH_DELETE(by_reply, next->replies, asker);
-    next->waiting--;
-    asker->queue->waiting_count--;
-    if (--share->waiting == 0) {
-        HASH_DEL(next->shares, share);
-        free(share);
-    }
-    metric_set(next->waiting_metric, "", (double)next->waiting);
+    places_free(&next->places, asker->command->tenant, asker->command->key_id);
+    metric_set(next->waiting_metric, "", (double)next->places.taken);
     uv_timer_stop(&asker->timer);
 }
 
@@ -265,7 +217,7 @@ static void wait_or_end(struct asker *asker)
         command_reply_nothing(end(asker, "nothing"));
         return;
     }
-    if (!has_place(asker)) {
+    if (!places_have_room(&next->places, asker->command->tenant, asker->command->key_id)) {
         refuse(asker, PROBLEM_UNAVAILABLE, "Too many agents wait for a packet");
         return;
     }
@@ -678,7 +630,7 @@ struct next *next_open(uv_loop_t *loop, struct store *store, struct offers *offe
     next->store = store;
     next->offers = offers;
     next->give_back = give_back;
-    next->waiting_max = waiting_max;
+    next->places.max = waiting_max;
     uv_idle_init(loop, &next->idle);
     next->idle.data = next;
     next->waiting_metric = metric_create(METRIC_GAUGE, "handoffrail_claim_next_waiting",
