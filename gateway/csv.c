@@ -1,3 +1,4 @@
+// A text that a spreadsheet would compute gets a mark in front of it.
 #include "gateway/csv.h"
 
 #include "broker/base/timestamp.h"

@@ -1,3 +1,4 @@
+// Channels come from the query, the place from Last-Event-ID or `since`.
 #include "gateway/listen.h"
 
 #include "broker/base/id.h"

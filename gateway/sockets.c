@@ -1,3 +1,4 @@
+// A count per tenant against the limit of its tier.
 #include "gateway/sockets.h"
 
 #include "broker/nats/subjects.h"

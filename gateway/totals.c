@@ -1,3 +1,5 @@
+// The answer of the query worker is kept for FRESH_NS; those who ask while it is on its way get
+// what is known.
 #include "gateway/totals.h"
 
 #include "broker/base/timestamp.h"

@@ -1,3 +1,4 @@
+// A ring of one counter per minute for every tenant.
 #include "gateway/traffic.h"
 
 #include "broker/base/id.h"

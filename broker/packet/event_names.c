@@ -1,3 +1,4 @@
+// One table from the type in the log to the names that listeners know.
 #include "broker/packet/event_names.h"
 
 // A heartbeat changes nothing for others, and an archived packet has not changed at all.

@@ -1,3 +1,4 @@
+// A note is written on the condition that the one that was read is still the last of its subject.
 #include "broker/rail/given.h"
 
 #include "broker/base/id.h"

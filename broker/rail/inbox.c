@@ -1,3 +1,5 @@
+// A hint is sent without waiting for an answer: an agent that misses it finds the packet all the
+// same.
 #include "broker/rail/inbox.h"
 
 #include "broker/base/log.h"

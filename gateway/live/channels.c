@@ -1,3 +1,4 @@
+// Each channel is a span of sequences. A change is told once, however many spans it is in.
 #include "gateway/live/channels.h"
 
 #include <stdlib.h>

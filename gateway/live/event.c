@@ -1,3 +1,4 @@
+// An event is one block that all its listeners share; the texts stand behind the struct.
 #include "gateway/live/event.h"
 
 #include "broker/base/log.h"

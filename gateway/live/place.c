@@ -1,3 +1,4 @@
+// Only digits are a place.
 #include "gateway/live/place.h"
 
 #include <errno.h>

@@ -1,3 +1,4 @@
+// One statement at a time, with a pause between two, so that others are not held up.
 #include "workers/audit/prune.h"
 
 #include "broker/base/log.h"

@@ -1,3 +1,4 @@
+// A job per packet: find its next record, delete it, until only the stub is left.
 #include "workers/expiry/sweep.h"
 
 #include "broker/base/id.h"

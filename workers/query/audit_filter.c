@@ -1,3 +1,4 @@
+// Parameters of statements; one that is NULL does not filter.
 #include "workers/query/audit_filter.h"
 
 #include "broker/sql/column.h"

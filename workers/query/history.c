@@ -1,3 +1,4 @@
+// One statement, whose rows become events.
 #include "workers/query/history.h"
 
 #include "workers/query/event_row.h"

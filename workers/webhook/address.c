@@ -1,3 +1,5 @@
+// Tables of networks: what is not public is blocked, also inside of IPv6 forms that carry an IPv4
+// address.
 #include "workers/webhook/address.h"
 
 #include <arpa/inet.h>

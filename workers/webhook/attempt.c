@@ -1,3 +1,4 @@
+// The record of an attempt holds what the receiver answered, cut and made readable.
 #include "workers/webhook/attempt.h"
 
 #include "broker/base/id.h"

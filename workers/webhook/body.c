@@ -1,3 +1,5 @@
+// Filters, the body, and the delivery's id, which is made of hook and event: a second try has the
+// same.
 #include "workers/webhook/body.h"
 
 #include "broker/base/digest.h"

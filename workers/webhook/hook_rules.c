@@ -1,3 +1,4 @@
+// Lists are bounded, secrets that were replaced sign until their time is over.
 #include "workers/webhook/hook_rules.h"
 
 #include "broker/base/digest.h"

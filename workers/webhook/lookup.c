@@ -1,3 +1,4 @@
+// libuv asks the resolver on its thread pool.
 #include "workers/webhook/lookup.h"
 
 #include "workers/webhook/address.h"

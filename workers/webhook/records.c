@@ -1,3 +1,5 @@
+// A record's subject names its partition, tenant, hook and delivery, so that the last one of each
+// can be read.
 #include "workers/webhook/records.h"
 
 #include "broker/base/log.h"

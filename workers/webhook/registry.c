@@ -1,3 +1,5 @@
+// A change is written on condition and waits until the watch has seen it, so that the next read has
+// it.
 #include "workers/webhook/registry.h"
 
 #include "broker/nats/entry.h"

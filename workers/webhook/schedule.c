@@ -1,3 +1,5 @@
+// Delays are the ones of the setting, with jitter; the receiver may ask for longer, in seconds or
+// with a date (RFC 9110, 10.2.3).
 #include "workers/webhook/schedule.h"
 
 #include <errno.h>

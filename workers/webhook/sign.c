@@ -1,3 +1,4 @@
+// HMAC-SHA256 twice: over the body alone, and as Standard Webhooks has it over id, time and body.
 #include "workers/webhook/sign.h"
 
 #include <inttypes.h>
