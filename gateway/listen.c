@@ -105,7 +105,7 @@ const char *listen_reason(const struct listening *listening)
     case LISTENER_SLOW:
         return "too slow: too many events are waiting; come back with the id of the last one";
     case LISTENER_RESET:
-        return "the stream has lost its end: events may be told anew; come back";
+        return "the stream has lost its end: events may be told again; come back";
     case LISTENER_SHUTDOWN:
         return "this gateway is shutting down; come back";
     case LISTENER_STARTING:

@@ -141,7 +141,8 @@ static void put_json_pairs(struct line *line, const char *text)
     }
 }
 
-static void write_line(enum log_level level, const char *event, const char *format, va_list args)
+__attribute__((format(printf, 3, 0))) static void
+write_line(enum log_level level, const char *event, const char *format, va_list args)
 {
     struct line line = {.len = 0};
     char detail[LINE_BYTES / 2];

@@ -18,7 +18,7 @@ enum log_level {
 };
 
 // Not thread-safe: call once, before the first thread is started.
-// program: borrowed for ever, stands in every line.
+// program: borrowed for the life of the program, stands in every line.
 void log_init(const char *program, enum log_level level, bool json);
 
 // "debug", "info", "warn", "error". Returns false and leaves *level alone for anything else.

@@ -14,8 +14,9 @@ enum metric_type {
     METRIC_HISTOGRAM,
 };
 
-// Registers a metric for ever. name, help, labels: borrowed for ever. labels: names separated by
-// commas, "" for none. bounds: upper bounds of a histogram's buckets, ascending; NULL otherwise.
+// Registers a metric for the life of the program, which name, help and labels are borrowed for.
+// labels: names separated by commas, "" for none. bounds: upper bounds of a histogram's buckets,
+// ascending; NULL otherwise.
 struct metric *metric_create(enum metric_type type, const char *name, const char *help,
                              const char *labels, const double *bounds, size_t bound_count);
 

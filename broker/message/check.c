@@ -206,7 +206,7 @@ static void check_extra(struct checker *c, ProtobufCMessage *message)
         complain(c, "extra_type", fault);
 }
 
-// Two contents would be one too many for whoever reads it as JSON.
+// Two contents would be one too many for the one who reads it as JSON.
 static void check_entry(struct checker *c, const Hr__ConversationEntry *entry)
 {
     if (entry->content_json == NULL || entry->content.len == 0)

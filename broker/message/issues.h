@@ -35,8 +35,8 @@ void path_push_name(struct path *path, Text name);
 void path_push_index(struct path *path, size_t index);
 void path_pop(struct path *path);
 
-// type, message: borrowed for ever or from the arena. Returns the new item, for the caller to set
-// input and ctx; it is a scratch item when there are ISSUES_MAX already.
+// type, message: borrowed for the life of the program or from the arena. Returns the new item, for
+// the caller to set input and ctx; it is a scratch item when there are ISSUES_MAX already.
 struct issue *issues_add(struct issues *issues, const struct path *path, const char *type,
                          const char *message);
 

@@ -67,10 +67,11 @@ enum problem_code {
 };
 
 struct problem {
-    enum problem_code code;       // PROBLEM_NONE: nothing is wrong
-    Text detail;                  // JSON: a string, an object, or a list of validation items
-    const char *text;             // the same for people, in one line; NULL: only the code is known
-    const char *field;            // NULL: no single one; borrowed for ever or from the arena
+    enum problem_code code; // PROBLEM_NONE: nothing is wrong
+    Text detail;            // JSON: a string, an object, or a list of validation items
+    const char *text;       // the same for people, in one line; NULL: only the code is known
+    const char
+        *field; // NULL: no single one; borrowed for the life of the program or from the arena
     unsigned retry_after_seconds; // 0: no advice
 };
 

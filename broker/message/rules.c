@@ -292,7 +292,7 @@ static void build(void)
 
         if (slots[at].message == NULL) {
             slots[at].message = message;
-            slots[at].rules = calloc(message->n_fields, sizeof *slots[at].rules); // for ever
+            slots[at].rules = calloc(message->n_fields, sizeof *slots[at].rules); // forever
             if (slots[at].rules == NULL)
                 abort();
             for (unsigned k = 0; k < message->n_fields; k++)

@@ -6,7 +6,7 @@
 // reply, NUL, headers, NUL, data. What does not begin as headers do is left alone.
 //
 // A message that was looked at is marked in its reply subject, by a first byte that no client can
-// put there to any advantage: whoever sends one only has its own message refused.
+// put there to any advantage: a client that sends one only has its own message refused.
 #include "broker/nats/arrival.h"
 
 #include <stdbool.h>

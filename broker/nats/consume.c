@@ -1,6 +1,6 @@
 // The pull loop.
 //
-// A server-side consumer lives until something goes wrong and is then made anew; it acknowledges
+// A server-side consumer lives until something goes wrong and is then made again; it acknowledges
 // nothing, because what counts as read is known to the reader alone (the audit worker keeps it in
 // Postgres). Every message names the consumer it comes from and its number there, so a leftover of
 // an earlier consumer or a gap is noticed. The C client's own fetch calls are not used: they block,

@@ -1,4 +1,4 @@
-// A message that arrived. Borrowed by whoever is handed one, for the length of the call.
+// A message that arrived. Borrowed by the function that is handed one, for the length of the call.
 #ifndef BROKER_NATS_MSG_H
 #define BROKER_NATS_MSG_H
 

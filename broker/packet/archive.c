@@ -1,4 +1,4 @@
-// A finished packet leaves the stream: what stays is a stub, for ever. It keeps the id from being
+// A finished packet leaves the stream: what stays is a stub, forever. It keeps the id from being
 // used again, answers a repeated command, and says that the packet is to be read from Postgres.
 #include "broker/packet/decide.h"
 

@@ -36,8 +36,8 @@ static enum rc check_carry(struct decision *d, const Hr__ChainPacket *request)
     return issues.count == 0 ? RC_OK : issues_to_problem(&issues, &d->problem);
 }
 
-// Whoever has finished a packet holds it no longer and may go on from it; nobody can tell who it
-// was.
+// The one who has finished a packet holds it no longer and may go on from it; nobody can tell who
+// it was.
 static bool is_stale(const struct chain_parent *parent)
 {
     const Hr__Packet *packet = parent->packet;
@@ -66,7 +66,7 @@ static enum rc check_parent(struct decision *d, const struct chain_parent *paren
 // --- lineage -------------------------------------------------------------------------------------
 
 // The agents that have had the work so far. A root is not told apart by what it was addressed to:
-// whoever took it has it.
+// the one who took it has it.
 static struct loop_path path_of(const Hr__Packet *parent, struct arena *arena)
 {
     struct loop_path path = {.count = 0};

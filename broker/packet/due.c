@@ -1,8 +1,8 @@
 // Which deadline of a packet is next, and what happens when it has come.
 //
-// decide_due makes one step, the earliest, and only if its time has come by the clock of whoever
-// asks. So steps happen in order and once each, however many programs try: the append is on
-// condition, and whoever comes second finds that nothing is due.
+// decide_due makes one step, the earliest, and only if its time has come by the clock of the one
+// who asks. So steps happen in order and once each, however many programs try: the append is on
+// condition, and the one who comes second finds that nothing is due.
 #include "broker/packet/due.h"
 
 #include "broker/packet/decide.h"
@@ -29,7 +29,7 @@ static bool is_asking(const Hr__Packet *packet)
 }
 
 // What a packet waits for may last longer than its time to live. A checkpoint with a time-out ends
-// by that; without one, whoever the last step asked has a whole time to live to answer.
+// by that; without one, those whom the last step asked have a whole time to live to answer.
 static int64_t ttl_end(const Hr__Packet *packet, int64_t ttl_us)
 {
     int64_t end_us = wire_timestamp_us(packet->created_at) + ttl_us;

@@ -17,7 +17,7 @@ enum {
 struct due_spec {
     unsigned kinds;       // those to look at
     int64_t ttl_us;       // 0: packets of this tenant do not grow too old
-    int64_t retention_us; // 0: they stay in the stream for ever
+    int64_t retention_us; // 0: they stay in the stream forever
 };
 
 // The earliest of the kinds: when, and *kind. DUE_NEVER: none; *kind is 0 then.

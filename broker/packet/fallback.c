@@ -1,5 +1,5 @@
-// An open packet that its addressee does not take: to the next agent, and at last to whoever its
-// sender named for that case.
+// An open packet that its addressee does not take: to the next agent, and at last to the one that
+// its sender named for that case.
 #include "broker/packet/decide.h"
 #include "broker/packet/details.h"
 #include "broker/packet/hitl.h"

@@ -193,8 +193,8 @@ static bool starts_with(Text text, const char *prefix)
     return text.len > strlen(prefix) && memcmp(text.data, prefix, strlen(prefix)) == 0;
 }
 
-// Whoever may come to vote, in turn: the approvers, those on the ladder, the one a time-out names.
-// Empty: nobody.
+// Those who may come to vote, in turn: the approvers, those on the ladder, the one a time-out
+// names. Empty: nobody.
 static Text voter_at(const Hr__Hitl *hitl, size_t at)
 {
     enum hitl_timeout timeout;

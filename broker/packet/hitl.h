@@ -13,7 +13,7 @@ enum hitl_timeout {
     HITL_TIMEOUT_FAIL,     // it fails
     HITL_TIMEOUT_RELEASE,  // anyone may claim it, unanswered
     HITL_TIMEOUT_ANSWER,   // it goes on as if the argument had been answered, but nobody has
-    HITL_TIMEOUT_ESCALATE, // the argument is asked as well, and the time begins anew, once
+    HITL_TIMEOUT_ESCALATE, // the argument is asked as well, and the time begins again, once
 };
 
 // Reads hitl->on_timeout. argument: what stands behind the colon, or len 0. False: it is none of

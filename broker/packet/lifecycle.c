@@ -79,7 +79,7 @@ static void take(Hr__Packet *packet, bool reserved, int64_t now_us, struct arena
     packet->metadata->claimed_at = claim->claimed_at;
 }
 
-// Open to whoever it is addressed to, as if nobody had ever had it.
+// Open to the one it is addressed to, as if nobody had ever had it.
 static void offer(Hr__Metadata *metadata, int64_t now_us, struct arena *arena)
 {
     if (metadata->addressed_to != NULL)

@@ -58,7 +58,7 @@ static enum rc refuse_status(struct decision *d)
                        lifecycle_name(name, d->packet->status));
 }
 
-// A claim ends with its lease, whoever holds it: its old generation is stale from now on.
+// A claim ends with its lease, no matter who holds it: its old generation is stale from now on.
 static enum rc end_claim(struct decision *d, struct json_writer *details)
 {
     Hr__Claim *claim = d->packet->claim;

@@ -233,7 +233,7 @@ static Text vote_details(struct decision *d, const Hr__Vote *vote, bool decided)
     return details_close(details, d->arena);
 }
 
-// A human has looked at a loop, and lets it go on: the path begins anew with whoever has it.
+// A human has looked at a loop, and lets it go on: the path begins again with the one who has it.
 static void forget_path(Hr__Lineage *lineage)
 {
     lineage->has_diverted_by_key = false;

@@ -33,7 +33,7 @@ static enum rc refuse_status(struct decision *d, Hr__Status to)
                        lifecycle_choices(from, d->arena));
 }
 
-// The agent a change is put down to: whoever the packet is with.
+// The agent a change is put down to: the one that the packet is with.
 static Text holder_actor(struct decision *d)
 {
     const Hr__TargetAgent *target = d->packet->metadata->target_agent;
@@ -116,8 +116,8 @@ static void replace_actions(Hr__Packet *packet, const Hr__ActionsUpdate *sent)
     }
 }
 
-// Whoever replaces a part has seen what was taken over into it, and sends it along or does not want
-// it. Decisions are merged, so theirs go on coming from the ancestors.
+// The one who replaces a part has seen what was taken over into it, and sends it along or does not
+// want it. Decisions are merged, so theirs go on coming from the ancestors.
 static void stop_carrying(Hr__Packet *packet, const Hr__UpdatePacket *sent, struct arena *arena)
 {
     unsigned parts = 0;
@@ -264,7 +264,7 @@ static enum rc make_move(struct decision *d, const Hr__UpdatePacket *request, en
         d->event_type = text_copy(d->arena, name, strlen(name));
         return lifecycle_step(d->packet, move, d->now_us, d->arena);
     }
-    // A new question at an open checkpoint: its clocks begin anew.
+    // A new question at an open checkpoint: its clocks begin again.
     if (request->hitl != NULL && d->packet->status == HR__STATUS__STATUS_AWAITING_HUMAN)
         hitl_open(d->packet->hitl, d->now_us, d->arena);
     return RC_OK;

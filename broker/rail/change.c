@@ -205,7 +205,7 @@ static const Hr__Change *find_done(const struct change *change, bool *reused)
     return NULL;
 }
 
-// The newest changes stay whatever they are: whoever made one may not have heard of it yet.
+// The newest changes stay whatever they are: the one who made one may not have heard of it yet.
 #define NEWEST_KEPT 4
 
 // Of a memory that is full, a change without an idempotency key goes first: heartbeats and timers
@@ -291,7 +291,7 @@ static bool is_stale(const struct change *change)
            record->packet->claim->generation != change->spec->claim;
 }
 
-// Whoever opens a checkpoint has no vote in it; so it is noted wherever one is opened.
+// The one who opens a checkpoint has no vote in it; so it is noted wherever one is opened.
 static void note_asker(const struct change *change, Hr__Packet *packet)
 {
     if (packet->status != HR__STATUS__STATUS_AWAITING_HUMAN || packet->hitl == NULL ||
@@ -415,7 +415,7 @@ static void on_past_loaded(void *ctx, enum rc rc, const struct stored *stored)
     char event_id[UUID_TEXT_BYTES];
 
     uuid_format(event_id, &change->past_event_id);
-    // A stream that was restored counts anew: the same sequence may be another record.
+    // A stream that was restored counts again: the same sequence may be another record.
     if (rc == RC_OK && text_is(stored->record->event->id, event_id))
         succeed(change, stored);
     else if (rc == RC_OK || rc == RC_NOT_FOUND)

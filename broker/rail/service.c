@@ -325,8 +325,8 @@ static enum rc read_payload(struct work *work, const struct msg *msg, struct pro
     return issues.count == 0 ? RC_OK : issues_to_problem(&issues, problem);
 }
 
-// Without the header, an object is JSON: its brace would start a group of field 15, which no message
-// of the contract has.
+// Without the header, an object is JSON: its brace would start a group of field 15, which no
+// message of the contract has.
 static bool is_json(const struct msg *msg)
 {
     const char *type = msg_header(msg, HEADER_CONTENT_TYPE);

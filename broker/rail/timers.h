@@ -14,7 +14,7 @@ struct timers;
 
 struct timers_config {
     unsigned kinds; // which deadlines; see due.h
-    // How long packets of a tenant live and stay, into spec. May be NULL: for ever.
+    // How long packets of a tenant live and stay, into spec. May be NULL: forever.
     void (*limits)(void *ctx, const char *tenant, struct due_spec *spec);
     // May a step be made of a packet that stands at this sequence? False: asked again a little
     // later. May be NULL: always.

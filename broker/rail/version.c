@@ -1,4 +1,4 @@
-// The stream, then Postgres. A sequence alone is not enough: a stream that was made anew uses it
+// The stream, then Postgres. A sequence alone is not enough: a stream that was made again uses it
 // again, so the event has to be the same.
 #include "broker/rail/version.h"
 

@@ -1,4 +1,4 @@
-// The workers of the rail: the one list of them. A new worker is a folder in workers/ and a row here.
+// The one list of the workers. A new worker is a folder in workers/ and a row here.
 #ifndef BROKER_RUN_FLEET_H
 #define BROKER_RUN_FLEET_H
 

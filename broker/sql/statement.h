@@ -6,7 +6,7 @@
 #include "broker/sql/param.h"
 #include "broker/sql/row.h"
 
-// One SQL text. Lives for ever: connections remember its address once they have prepared it.
+// One SQL text. Lives forever: connections remember its address once they have prepared it.
 struct pg_statement {
     const char *name; // unique in the program; for the server and for the log
     const char *sql;  // parameters are $1, $2, ...

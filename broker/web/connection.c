@@ -2,8 +2,8 @@
 //
 // Bytes are taken by the phase the connection is in, in a loop that ends when they are used up or
 // when they have to wait for an answer; an answer that comes later goes on with what waited. No
-// function here calls itself over a handler: whoever answers further down the stack only changes
-// the phase, and the loop sees that.
+// function here calls itself over a handler: a handler that answers further down the stack only
+// changes the phase, and the loop sees that.
 #include "broker/web/internal.h"
 
 #include <stdio.h>
@@ -67,7 +67,8 @@ void connection_linger(struct connection *connection)
     connection_read(connection);
 }
 
-// The client has closed its side, or the connection is broken: whoever works for it is told.
+// The client has closed its side, or the connection is broken: the handler that works for it is
+// called.
 static void note_gone(struct connection *connection, bool broken)
 {
     struct web_request *request = connection->request;

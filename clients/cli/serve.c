@@ -648,7 +648,7 @@ int serve_main(int argc, char **argv)
         return EXIT_USAGE;
     }
     say_init(serve.options.json);
-    (void)sigaction(SIGPIPE, &ignore, NULL); // whoever reads our output may leave
+    (void)sigaction(SIGPIPE, &ignore, NULL); // our reader may leave
     open_loop(&serve);
     if (prepare(&serve) == RC_OK)
         run(&serve);

@@ -8,7 +8,7 @@
 #include <stdint.h>
 
 struct live_event {
-    struct live_event *next; // newer; for whoever keeps it
+    struct live_event *next; // newer; for the one who keeps it
     uint64_t sequence;       // in the stream
     const char *name;        // static
     Text status;

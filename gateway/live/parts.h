@@ -94,7 +94,7 @@ struct listener {
 struct tail *tail_find(struct live *live, const char *tenant); // makes it if need be
 void tail_free(struct tail *tail);
 void tail_ask(struct tail *tail); // where the stream ends; then listener_begin of those who wait
-// The stream has lost what lies behind last: begins anew there.
+// The stream has lost what lies behind last: begins again there.
 void tail_restart(struct tail *tail, uint64_t last);
 bool tail_is_ready(const struct tail *tail);
 

@@ -248,7 +248,7 @@ static struct pg_param tags_literal(struct batch *batch, const Hr__Metadata *met
     return literal_close(batch, &literal);
 }
 
-// Whoever may answer. Nobody named: anyone may, whomever it was escalated to.
+// Those who may answer. Nobody named: anyone may, whomever it was escalated to.
 static struct pg_param approvers_literal(struct batch *batch, const Hr__Hitl *hitl)
 {
     struct buf literal = {0};

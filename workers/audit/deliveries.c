@@ -281,7 +281,7 @@ static void on_rewound(void *ctx, enum rc rc, const struct pg_result *const *res
         log_warn("deliveries.rewound", "reason=\"the stream is shorter than it was\"");
 }
 
-// A stream that is shorter than what was read of it has begun anew, or lost its end.
+// A stream that is shorter than what was read of it has begun again, or lost its end.
 static void on_end(void *ctx, enum rc rc, uint64_t end)
 {
     struct deliveries *deliveries = ctx;

@@ -38,7 +38,7 @@ struct projection_place {
 
 // RC_UNAVAILABLE, RC_TIMEOUT: it may have happened or not; do it again. RC_CONFLICT: another
 // process has moved the place or the epoch, and nothing was written. After each of them the place
-// has to be loaded anew.
+// has to be loaded again.
 typedef void (*projection_done)(void *ctx, enum rc rc);
 
 // pg: one connection, because the lock belongs to its session; borrowed, and so is ring, whose
@@ -58,7 +58,7 @@ enum rc projection_load(struct projection *projection, projection_done done, voi
 const struct projection_place *projection_place(const struct projection *projection);
 
 // The stream is a new one (fork_seq 0), or has lost what lay behind fork_seq: from here on its
-// sequences count anew. Nothing is deleted; what the old epoch holds behind fork_seq is orphaned
+// sequences count again. Nothing is deleted; what the old epoch holds behind fork_seq is orphaned
 // from now on (view packet_events_orphaned). reason: for people. RC_CONFLICT: another process was
 // faster.
 enum rc projection_begin_epoch(struct projection *projection, int64_t stream_created_us,

@@ -21,7 +21,7 @@ struct next *next_open(uv_loop_t *loop, struct store *store, struct offers *offe
 // allowed.
 void next_close(struct next *next);
 
-// All offers there are have been noted. Until then whoever asks is kept: to say that there is
+// All offers there are have been noted. Until then the one who asks is kept: to say that there is
 // nothing would be a guess.
 void next_begin(struct next *next);
 
@@ -36,7 +36,7 @@ void next_withdraw(struct next *next, const char *tenant, const char *key_id, co
 // There is an offer that was not there, or has changed.
 void next_wake(struct next *next, const char *tenant, struct offer *offer);
 
-// Everybody who waits is told that there is nothing, and so is whoever asks from now on.
+// Everybody who waits is told that there is nothing, and so is the one who asks from now on.
 void next_drain(struct next *next);
 
 #endif

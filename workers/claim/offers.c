@@ -15,7 +15,7 @@
 enum {
     ON_OPEN,     // of the tenant: whatever anybody may claim
     ON_OWN,      // addressed to the agent
-    ON_ANYBODYS, // addressed to whoever comes
+    ON_ANYBODYS, // addressed to anyone who comes
     ON_TAG = ON_OPEN,
 };
 
@@ -355,7 +355,7 @@ bool offer_fits(const struct offer *offer, const struct wish *wish)
 
 // --- looking -------------------------------------------------------------------------------------
 
-// Each step of priority is worth so much waiting, so nothing waits for ever.
+// Each step of priority is worth so much waiting, so nothing waits forever.
 static int64_t rank(const struct offer *offer, int64_t aging_us)
 {
     return offer->created_us - (int64_t)offer->priority * aging_us;

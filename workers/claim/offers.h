@@ -7,7 +7,7 @@
 #include "broker/base/id.h"
 #include "broker/rail/store.h"
 
-#define ANY_AGENT "*" // a packet addressed to this id is for whoever comes
+#define ANY_AGENT "*" // a packet addressed to this id is for anyone who comes
 
 struct offers;
 struct offer;

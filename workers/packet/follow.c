@@ -1,4 +1,4 @@
-// A durable consumer per key, made for the agent and not by it: whoever may make consumers, pull
+// A durable consumer per key, made for the agent and not by it: those who may make consumers, pull
 // from them or acknowledge can have the server publish to any subject (docs/decisions/024). So it
 // pushes to the key's own inbox, filtered by the tenant's subject, and asks for no acknowledgement;
 // while nobody listens there it waits.

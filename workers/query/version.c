@@ -1,4 +1,4 @@
-// The audit log has every record for ever, so it has every version.
+// The audit log has every record forever, so it has every version.
 #include "workers/query/version.h"
 
 #include "broker/base/log.h"

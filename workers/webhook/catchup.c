@@ -247,7 +247,7 @@ static bool is_before(const struct hook *a, const struct hook *b)
     return a->read_turn < b->read_turn;
 }
 
-// Tenants take turns, and within a tenant its hooks: whoever was read for longest ago.
+// Tenants take turns, and within a tenant its hooks: the one that was read for longest ago.
 static struct hook *next_hook(const struct catchup *catchup)
 {
     struct hook *found = NULL;

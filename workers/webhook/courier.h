@@ -30,7 +30,7 @@ void courier_pump(struct courier *courier);
 // Writes down a delivery that may have to wait for long, so that it need not be kept here.
 void courier_store(struct courier *courier, const struct parcel *parcel);
 
-// Writes a record that is old down anew, so that what is behind it need not be read again.
+// Writes a record that is old down again, so that what is behind it need not be read again.
 void courier_refresh(struct courier *courier, const struct parcel *parcel);
 
 // How many are under way; of one partition, and in all.

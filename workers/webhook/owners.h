@@ -3,7 +3,8 @@
 // A lease lives in the bucket HR_OWNERS, is renewed with a beat, and is free to take when no beat
 // has been seen for STALE_MS on one's own clock; nobody compares clocks. An owner sends nothing
 // more when it could not renew a lease for less than that, and two at a moment write nothing wrong.
-// Workers tell each other that they are there, and whoever has more than a fair share gives one up.
+// Workers tell each other that they are there, and the one who has more than a fair share gives one
+// up.
 #ifndef WORKERS_WEBHOOK_OWNERS_H
 #define WORKERS_WEBHOOK_OWNERS_H
 
@@ -17,7 +18,7 @@ struct owners;
 #define OWNER_NAME_BYTES 65
 
 struct owners_config {
-    // Whoever comes back under the name it had has its partitions at once; "": a random one.
+    // The one who comes back under the name it had has its partitions at once; "": a random one.
     const char *name;
     // Loop thread. It is ours now; last: as the one before left it, borrowed.
     void (*on_taken)(void *ctx, unsigned partition, const Hr__PartitionOwner *last);

@@ -1,6 +1,6 @@
-// Two sequences. The one of the packets says up to where every event has a record, so that whoever
-// goes on reads behind it. The one of the deliveries says from where the records have to be read:
-// those of unfinished deliveries, and those of events behind the first.
+// Two sequences. The one of the packets says up to where every event has a record, so that the one
+// who goes on reads behind it. The one of the deliveries says from where the records have to be
+// read: those of unfinished deliveries, and those of events behind the first.
 #include "workers/webhook/progress.h"
 
 #include <string.h>

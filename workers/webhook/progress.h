@@ -31,7 +31,7 @@ struct progress_view {
 uint64_t progress_fill(struct progress *progress, const struct progress_view *view,
                        Hr__PartitionOwner *owner, struct arena *arena);
 
-// Writes some of the oldest records anew if they keep the checkpoint far back.
+// Writes some of the oldest records again if they keep the checkpoint far back.
 void progress_refresh(struct queue *queue, unsigned partition, uint64_t deliveries_end,
                       struct courier *courier);
 

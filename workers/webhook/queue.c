@@ -293,7 +293,7 @@ static void drop_line(struct queue *queue, struct line *line)
             heap_remove(queue, parcel);
         if (parcel->state == PARCEL_TAKEN && !queue->closing) {
             assert(queue->deliveries != NULL);
-            HASH_DEL(queue->deliveries, parcel); // it may come anew with its hook meanwhile
+            HASH_DEL(queue->deliveries, parcel); // it may come again with its hook meanwhile
             parcel->hook = NULL;
         } else {
             parcel_free(queue, parcel);

@@ -1,6 +1,6 @@
-// A replay is one attempt, made by whoever was asked: a dead letter holds nothing else back, so it
-// needs no place in the queue. Its record is written on condition, so two replays at once are two
-// attempts and one outcome.
+// A replay is one attempt, made by the one who was asked: a dead letter holds nothing else back, so
+// it needs no place in the queue. Its record is written on condition, so two replays at once are
+// two attempts and one outcome.
 #include "workers/webhook/replay.h"
 
 #include "broker/message/json_write.h"

@@ -170,7 +170,7 @@ static void on_message(void *ctx, struct msg *msg, const struct delivery *delive
     struct recovered recovered;
 
     if (delivery->sequence <= requeue->last)
-        forget_items(requeue); // the reader was made anew: everything comes again
+        forget_items(requeue); // the reader was made again: everything comes again
     requeue->last = delivery->sequence;
     if (recover_read(&recovered, msg, delivery, requeue->arena))
         take(requeue, &recovered);

@@ -1,8 +1,8 @@
 // One recovery of a hook, by the owner of its partition: its dead letters become pending again, and
 // everything that is not finished gets into the queue, the oldest event first.
 //
-// What the stream of records says is all it goes by, so whoever begins anew after a crash goes on
-// where that happened: a letter that was put back says by which recovery.
+// What the stream of records says is all it goes by, so the one who begins again after a crash goes
+// on where that happened: a letter that was put back says by which recovery.
 #ifndef WORKERS_WEBHOOK_REQUEUE_H
 #define WORKERS_WEBHOOK_REQUEUE_H
 
@@ -12,9 +12,9 @@
 struct requeue;
 
 struct requeue_outcome {
-    bool failed;      // something could not be read or written: begin anew
+    bool failed;      // something could not be read or written: begin again
     bool is_complete; // otherwise there was no room in the queue for all
-    uint64_t count;   // dead letters that this recovery has put back, whoever did it
+    uint64_t count;   // dead letters that this recovery has put back, no matter who did it
 };
 
 struct requeue_config {

@@ -40,7 +40,7 @@ struct child_spec {
     bool is_ours;     // exit status 2 means that it does not like its configuration
 
     // For a child that has one thing to do: called when it has ended, and it is not started again.
-    // status is that of waitpid. NULL: it runs for ever.
+    // status is that of waitpid. NULL: it runs forever.
     void (*on_end)(void *ctx, int status);
     void *ctx;
 };
@@ -65,7 +65,7 @@ struct child *child_add(struct child_group *group, const struct child_spec *spec
 
 // What cannot be started is said and tried again like what has died: after 100 ms, 200 ms, ... 5 s.
 // A child that has never lived for 2 s gives up the group with its fifth death: something is wrong
-// from the start. One that has worked before is started again for ever.
+// from the start. One that has worked before is started again forever.
 void child_start(struct child *child);
 
 // Starts the children of a rank.

@@ -254,7 +254,7 @@ static int remove_one(const char *path, const struct stat *info, int type, struc
     (void)info;
     (void)type;
     (void)where;
-    (void)remove(path); // what stays is met again by whoever makes the folder anew
+    (void)remove(path); // what stays is found by the next one who makes the folder
     return 0;
 }
 

@@ -33,7 +33,7 @@ struct datadir {
 // RC_CONFLICT: another process uses it. RC_REFUSED: it holds something else.
 enum rc datadir_open(struct datadir *dir, const char *path, struct arena *memory) MUST_CHECK;
 
-// Makes run/ anew and sets dir->sockets. Only when nothing of an earlier run is alive any more.
+// Makes run/ again and sets dir->sockets. Only when nothing of an earlier run is alive any more.
 enum rc datadir_open_sockets(struct datadir *dir) MUST_CHECK;
 
 // Gives the folder free. A zeroed struct is allowed.

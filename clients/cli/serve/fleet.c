@@ -26,10 +26,9 @@ struct program {
 #define WORKER_ROW(name, user, postgres)                                                           \
     {"hr-worker-" #name, #name, NATS_##user, RANK_WORKER, postgres, true},
 
+// The gateway comes last, and as one copy: it owns the port.
 static const struct program programs[FLEET_PROGRAMS] = {
-    FLEET_WORKERS(WORKER_ROW)
-    // Last, and one copy: it owns the port.
-    {"hr-gateway", "gateway", NATS_GATEWAY, RANK_GATEWAY, false, false},
+    FLEET_WORKERS(WORKER_ROW){"hr-gateway", "gateway", NATS_GATEWAY, RANK_GATEWAY, false, false},
 };
 
 struct env {

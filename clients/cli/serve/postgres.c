@@ -213,17 +213,18 @@ static enum rc write_config(const struct postgres *pg, const char *folder)
     rc = put_file(pg, folder, "postgresql.conf", buf_text(&text));
     buf_fini(&text);
     if (rc == RC_OK)
-        rc = put_file(pg, folder, "pg_hba.conf",
-                      "# Written by handoffrail serve at each start.\n"
-                      "local all postgres peer map=owner\n" // whoever owns the files anyway
-                      "local all all scram-sha-256\n");
+        rc =
+            put_file(pg, folder, "pg_hba.conf",
+                     "# Written by handoffrail serve at each start.\n"
+                     "local all postgres peer map=owner\n" // the owner of the files, who can anyway
+                     "local all all scram-sha-256\n");
     if (rc == RC_OK)
         rc = put_file(pg, folder, "pg_ident.conf",
                       arena_printf(pg->dir->memory, "owner \"%s\" postgres\n", pg->user));
     return rc;
 }
 
-// on_end: NULL for the server, which runs for ever.
+// on_end: NULL for the server, which runs forever.
 static struct child *add_child(struct postgres *pg, const char *name, const char *const *args,
                                const char *input, void (*on_end)(void *ctx, int status))
 {
