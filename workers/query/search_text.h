@@ -4,7 +4,7 @@
 
 #include "broker/message/text.h"
 
-#define SEARCH_UNITS_MAX 64 // words and phrases; what comes behind them is not looked for
+#define SEARCH_WORDS_MAX 64 // those of phrases too; what comes behind them is not looked for
 
 // Words are all looked for; "in quotes" side by side; a leading - for what must not be there, OR
 // between alternatives, a trailing * for any word that begins so. The result is in to_tsquery's
