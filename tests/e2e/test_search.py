@@ -128,6 +128,19 @@ def test_finds_words_within_what_has_no_blanks(loop, web, word):
     loop.run(run())
 
 
+def test_refuses_more_exclusions_than_it_looks_for(loop, web, word):
+    async def run():
+        made = await create(web, word)
+        assert await ids(web, word + " -no" * 16) == [made]
+        q = urllib.parse.quote(word + " -no" * 17)
+        refused = await web.get(f"{PACKETS}/search?q={q}")
+        assert refused.status == 422, refused
+        item, = refused.json()["detail"]
+        assert item["loc"] == ["query", "q"] and "16" in item["msg"]
+
+    loop.run(run())
+
+
 ODD = [
     "a'b", "''", "a\\", "\\\\", "foo-bar", "(((", ")))", "a & b", "a | | b", "!!", "<->", "a <-> b",
     ":*", "a:*", "*:*", '""', '"""', "' OR 1=1 --", "%%", "%%s", "__", "$1", "\u0000\u0000", "a\u0000b",

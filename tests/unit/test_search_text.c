@@ -122,3 +122,9 @@ Test(search_text, looks_for_pairs_of_characters_and_for_what_was_stored_before)
     ASSERT_ASKS("，。", "");
     ASSERT_ASKS("срок", "'срок'");
 }
+
+Test(search_text, counts_what_is_excluded)
+{
+    cr_assert_eq(search_excluded(text_of("-a b -\"c d\" -- - e-f")), 3);
+    cr_assert_eq(search_excluded(text_of("")), 0);
+}

@@ -184,3 +184,14 @@ Text search_text(struct arena *arena, Text typed)
     buf_fini(&out);
     return text;
 }
+
+size_t search_excluded(Text typed)
+{
+    struct scanner scanner = {typed};
+    struct unit unit;
+    size_t count = 0;
+
+    while (next_unit(&scanner, &unit))
+        count += unit.negated;
+    return count;
+}

@@ -11,4 +11,9 @@
 // syntax, with every word quoted, and is valid whatever the text was. Empty: nothing to look for.
 Text search_text(struct arena *arena, Text typed);
 
+#define SEARCH_EXCLUDED_MAX 16 // each is looked for in every text that the rest has found
+
+// How many words and phrases have a leading -.
+size_t search_excluded(Text typed);
+
 #endif
