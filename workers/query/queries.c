@@ -189,7 +189,7 @@ static void ask_audit(const struct queries *q, struct command *command)
 static void ask_export(const struct queries *q, struct command *command)
 {
     struct problem problem;
-    enum rc rc = audit_export(q->pg, command->tenant, (Hr__ExportAudit *)command->request,
+    enum rc rc = audit_export(q->exports, command->tenant, (Hr__ExportAudit *)command->request,
                               command->arena, &problem, on_answer, command);
 
     asked_or_refused(command, rc, &problem);
