@@ -10,6 +10,7 @@
 #include "broker/message/json_write.h"
 #include "broker/message/query_read.h"
 #include "broker/message/rules.h"
+#include "broker/message/transcript.h"
 #include "broker/nats/subjects.h"
 #include "gateway/cors.h"
 #include "gateway/parameters.h"
@@ -164,7 +165,8 @@ void http_reply(struct exchange *exchange, const ProtobufCMessage *message, uint
     (void)snprintf(number, sizeof number, "%" PRIu64, sequence);
     (void)snprintf(tag, sizeof tag, "\"%" PRIu64 "\"", sequence);
     if (status != 204)
-        body = json_of_message(exchange->arena, message);
+        body = json_of_answer(exchange->arena, message,
+                              web_header(exchange->request, HEADER_TRANSCRIPT));
     http_respond(exchange, status, status != 204 ? "application/json" : NULL, headers,
                  sequence != 0 ? 2 : 0, body.data, body.len);
 }

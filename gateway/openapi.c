@@ -5,8 +5,11 @@
 // code does not do.
 #include "gateway/openapi.h"
 
+#include "broker/message/extra.h"
 #include "broker/message/json_write.h"
 #include "broker/message/rules.h"
+#include "broker/message/transcript.h"
+#include "broker/nats/subjects.h"
 #include "gateway/routes.h"
 
 #include <assert.h>
@@ -86,6 +89,20 @@ static void put_message(struct document *doc, const ProtobufCMessageDescriptor *
     }
 }
 
+static void put_text_type(struct document *doc, const struct rule *rule)
+{
+    if ((rule->flags & RULE_OR_PARTS) == 0) {
+        put(doc, "type", "string");
+        return;
+    }
+    json_key(doc->out, "type");
+    json_array_open(doc->out);
+    json_string(doc->out, "string");
+    json_string(doc->out, "array");
+    json_string(doc->out, "null");
+    json_array_close(doc->out);
+}
+
 static void put_field_schema(struct document *doc, const ProtobufCFieldDescriptor *field,
                              const struct rule *rule)
 {
@@ -95,7 +112,7 @@ static void put_field_schema(struct document *doc, const ProtobufCFieldDescripto
     }
     switch (field->type) {
     case PROTOBUF_C_TYPE_BYTES:
-        put(doc, "type", "string");
+        put_text_type(doc, rule);
         if ((rule->flags & RULE_UUID) != 0)
             put(doc, "format", "uuid");
         return;
@@ -161,9 +178,15 @@ static void put_schema(struct document *doc, const ProtobufCMessageDescriptor *d
     put(doc, "type", "object");
     json_key(doc->out, "properties");
     json_object_open(doc->out);
-    for (unsigned i = 0; i < descriptor->n_fields; i++)
-        put_member(doc, &descriptor->fields[i], rules_of(descriptor, i));
+    for (unsigned i = 0; i < descriptor->n_fields; i++) {
+        if ((rules_of(descriptor, i)->flags & RULE_HIDDEN) == 0)
+            put_member(doc, &descriptor->fields[i], rules_of(descriptor, i));
+    }
     json_object_close(doc->out);
+    if (extra_field(descriptor) != NULL) {
+        json_key(doc->out, "additionalProperties"); // they are kept
+        json_bool(doc->out, true);
+    }
     json_key(doc->out, "required");
     json_array_open(doc->out);
     for (unsigned i = 0; i < descriptor->n_fields; i++) {
@@ -243,6 +266,34 @@ static void put_durability(struct document *doc)
     end_parameter(doc);
 }
 
+// No message holds itself, so this ends. An own part comes as it is stored in any case.
+static bool holds_entries(const ProtobufCMessageDescriptor *descriptor)
+{
+    if (descriptor == &hr__own_part__descriptor)
+        return false;
+    if (descriptor == &hr__conversation_entry__descriptor)
+        return true;
+    for (unsigned i = 0; descriptor != NULL && i < descriptor->n_fields; i++) {
+        const ProtobufCFieldDescriptor *field = &descriptor->fields[i];
+
+        if (field->type == PROTOBUF_C_TYPE_MESSAGE && holds_entries(field->descriptor))
+            return true;
+    }
+    return false;
+}
+
+// Entries of transcripts as they were sent; without it they come as plain ones.
+static void put_transcript(struct document *doc)
+{
+    begin_parameter(doc, HEADER_TRANSCRIPT, "header", false);
+    put(doc, "type", "string");
+    json_key(doc->out, "enum");
+    json_array_open(doc->out);
+    json_string(doc->out, TRANSCRIPT_AS_SENT);
+    json_array_close(doc->out);
+    end_parameter(doc);
+}
+
 static void put_parameters(struct document *doc, const struct route *route)
 {
     json_key(doc->out, "parameters");
@@ -259,6 +310,8 @@ static void put_parameters(struct document *doc, const struct route *route)
         put_header(doc, "X-HR-Min-Seq", "integer");
     if ((route_flags(route) & COMMAND_CHANGES) != 0)
         put_durability(doc);
+    if (holds_entries(route_reply(route)))
+        put_transcript(doc);
     json_array_close(doc->out);
 }
 

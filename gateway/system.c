@@ -7,6 +7,7 @@
 #include "broker/base/metrics.h"
 #include "broker/message/json_write.h"
 #include "broker/nats/subjects.h"
+#include "broker/run/fleet.h"
 #include "gateway/auth.h"
 #include "gateway/http.h"
 #include "gateway/keys.h"
@@ -16,9 +17,9 @@
 #define PROBE_TENANT "default"
 #define PROBE_KEY "gateway"
 
-static const char *const workers[] = {"packet", "claim", "chain",  "hitl",
-                                      "query",  "audit", "schema", "webhook"};
-#define WORKERS (sizeof workers / sizeof workers[0])
+#define NAME(name, user, postgres) #name,
+
+static const char *const workers[FLEET_SIZE] = {FLEET_WORKERS(NAME)};
 
 struct probe {
     struct exchange *exchange;
@@ -26,7 +27,7 @@ struct probe {
         struct probe *probe;
         bool answered;
         bool ready;
-    } pings[WORKERS];
+    } pings[FLEET_SIZE];
     size_t waiting;
 };
 
@@ -69,7 +70,7 @@ void system_metrics(struct exchange *exchange)
 
 static bool worker_is_ready(const struct probe *probe, const char *name)
 {
-    for (size_t i = 0; i < WORKERS; i++) {
+    for (size_t i = 0; i < FLEET_SIZE; i++) {
         if (strcmp(workers[i], name) == 0)
             return probe->pings[i].ready;
     }
@@ -85,7 +86,7 @@ static void answer(struct probe *probe)
     struct buf out = {0};
     struct json_writer *writer = json_writer_create(&out);
 
-    for (size_t i = 0; i < WORKERS; i++)
+    for (size_t i = 0; i < FLEET_SIZE; i++)
         ready = ready && probe->pings[i].ready;
     json_object_open(writer);
     json_key(writer, "status");
@@ -98,7 +99,7 @@ static void answer(struct probe *probe)
     json_bool(writer, nats);
     json_key(writer, "workers");
     json_object_open(writer);
-    for (size_t i = 0; i < WORKERS; i++) {
+    for (size_t i = 0; i < FLEET_SIZE; i++) {
         json_key(writer, workers[i]);
         json_string(writer, probe->pings[i].ready      ? "ready"
                             : probe->pings[i].answered ? "not_ready"
@@ -132,8 +133,8 @@ void system_ready(struct exchange *exchange)
     struct probe *probe = arena_calloc(exchange->arena, 1, sizeof *probe);
 
     probe->exchange = exchange;
-    probe->waiting = WORKERS;
-    for (size_t i = 0; i < WORKERS; i++) {
+    probe->waiting = FLEET_SIZE;
+    for (size_t i = 0; i < FLEET_SIZE; i++) {
         char subject[SUBJECT_BYTES];
         const struct request request = {.subject = subject,
                                         .inbox = PROBE_KEY,

@@ -21,6 +21,8 @@ Without a PART: all of them, in this order. Missing packages are installed first
 Only when it is named:
   tsan      what has threads, driven from Python on a build with the thread sanitizer: live streams, webhooks,
             and many claimers at once. tests/tsan.supp says what is not reported, and why
+  rolling   the programs of an older commit (HR_OLD_COMMIT, if not 1be364e) and ours side by side: one winner, leases,
+            nothing lost; and a data folder that the old ones made
 
 Logs and reports go to build/logs. A tool that is missing is a failure. The last line counts the
 tests of all parts; a check counts as one test, and so does a build that fails.
@@ -213,6 +215,27 @@ part_tsan() {
         tests/e2e/test_one_winner.py
 }
 
+part_rolling() {
+    local scale=packet=2,claim=2,chain=2,hitl=2,expiry=2,webhook=2,audit=2,query=2,schema=2
+    # Old workers do not know the rules that these two are about.
+    local tests=(tests/e2e/test_one_winner.py tests/e2e/test_leases.py tests/chaos/test_nothing_lost.py
+        -k 'not changed_only_under_its_claim and not delete_ends_a_lease')
+    local folders gateway
+    build release || return
+    must 'making the Python environment' venv.log make_venv || return
+    must 'building the old programs' old-build.log \
+        tests/rolling/build-old.sh "${HR_OLD_COMMIT:-1be364e}" build/release/bin || return
+    mapfile -t folders < <(tail -n 2 "$logs/old-build.log")
+    export HR_PRESET=release
+    HR_OLD_BIN=${folders[0]} run_pytest rolling-data tests/rolling/test_old_data.py
+    export HR_BIN_DIR=${folders[1]} HR_TEST_SCALE=$scale
+    HR_MIX_GATEWAY=new run_pytest rolling-members tests/rolling/test_mixed.py
+    for gateway in new old; do
+        HR_MIX_GATEWAY=$gateway run_pytest "rolling-$gateway" "${tests[@]}"
+    done
+    unset HR_BIN_DIR HR_TEST_SCALE
+}
+
 # A few files at a time, on every core. clang's own compile commands.
 tidy_all() {
     sources -name '*.c' -not -path 'tests/*' |
@@ -230,7 +253,7 @@ for part in "$@"; do
         usage
         exit 0
         ;;
-    format | headers | dev | asan | fuzz | e2e | nats | tidy | tsan) parts+=("$part") ;;
+    format | headers | dev | asan | fuzz | e2e | nats | tidy | tsan | rolling) parts+=("$part") ;;
     *)
         printf "tests/run.sh: there is no part '%s'\n" "$part" >&2
         usage >&2

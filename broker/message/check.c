@@ -3,6 +3,7 @@
 
 #include "broker/base/id.h"
 #include "broker/base/utf8.h"
+#include "broker/message/extra.h"
 #include "broker/message/json_read.h"
 #include "broker/message/json_write.h"
 #include "broker/message/rules.h"
@@ -171,10 +172,48 @@ static void check_json(struct checker *c, const Hr__Json *json, unsigned flags)
     // The path has a step for every level, and one for the body.
     if (!json_is_valid_within(json->text.data, json->text.len, c->path.depth - 1))
         complain(c, "json_invalid", "Input should be one JSON value in UTF-8");
+    else if ((flags & RULE_PARTS) != 0 && !starts_with(json->text, "[n"))
+        complain(c, "parts_type", "Input should be a list or null");
     else if ((flags & RULE_OBJECT) != 0 && !starts_with(json->text, "{"))
         complain(c, "dict_type", "Input should be a valid dictionary");
     else if ((flags & RULE_COMPOUND) != 0 && !starts_with(json->text, "\"{["))
         complain(c, "compound_type", "Input should be a string, an object or a list");
+}
+
+// What a client sends as a field that we do not know goes. It could be what a later version
+// lets only the server write; and libprotobuf-c reads a field number 0, which is none, and packs it
+// in a way that nobody can read again.
+static void drop_unknown(const struct checker *c, ProtobufCMessage *message)
+{
+    if (c->issues != NULL && !c->trusted)
+        message->n_unknown_fields = 0;
+}
+
+static void check_extra(struct checker *c, ProtobufCMessage *message)
+{
+    Hr__Json **extra = extra_slot(message);
+    const char *fault;
+
+    if (c->issues == NULL || c->trusted)
+        return;
+    drop_unknown(c, &(*extra)->base);
+    // Its braces are those of the message: the path has a step for it, and one for the body.
+    if (!json_is_valid_within((*extra)->text.data, (*extra)->text.len, c->path.depth - 2))
+        fault = "Input should be a JSON object of unknown members";
+    else
+        fault = extra_clean(extra, message->descriptor, c->arena);
+    if (fault != NULL)
+        complain(c, "extra_type", fault);
+}
+
+// Two contents would be one too many for whoever reads it as JSON.
+static void check_entry(struct checker *c, const Hr__ConversationEntry *entry)
+{
+    if (entry->content_json == NULL || entry->content.len == 0)
+        return;
+    path_push_name(&c->path, text_of("content_json"));
+    complain(c, "value_error", "Value error, content must be empty where content_json is set");
+    path_pop(&c->path);
 }
 
 static void check_integer(struct checker *c, int64_t value, const struct rule *rule)
@@ -190,15 +229,6 @@ static void check_integer(struct checker *c, int64_t value, const struct rule *r
                                     low ? "greater" : "less", bound));
     issue->input = text_of(arena_printf(c->arena, "%" PRId64, value));
     issue->ctx = text_of(arena_printf(c->arena, "{\"%s\":%" PRId64 "}", low ? "ge" : "le", bound));
-}
-
-// What a client sends and we do not know goes, as it does in JSON. It could be what a later version
-// lets only the server write; and libprotobuf-c reads a field number 0, which is none, and packs it
-// in a way that nobody can read again.
-static void drop_unknown(const struct checker *c, ProtobufCMessage *message)
-{
-    if (c->issues != NULL && !c->trusted)
-        message->n_unknown_fields = 0;
 }
 
 static void check_value(struct checker *c, const ProtobufCFieldDescriptor *field, void *slot,
@@ -299,6 +329,8 @@ static void walk(struct checker *c, ProtobufCMessage *message)
             check_list(c, message, field, rule);
         else if (is_absent(message, field))
             absent(c, message, field, rule);
+        else if ((rule->flags & RULE_EXTRA) != 0)
+            check_extra(c, message);
         else
             check_value(c, field, place(message, field), rule);
         if (!is_list)
@@ -306,6 +338,8 @@ static void walk(struct checker *c, ProtobufCMessage *message)
     }
     if (c->issues != NULL)
         check_consistency(c, message);
+    if (c->issues != NULL && descriptor == &hr__conversation_entry__descriptor)
+        check_entry(c, (const Hr__ConversationEntry *)message);
 }
 
 void message_check(ProtobufCMessage *message, const char *where, bool trusted,

@@ -1,7 +1,8 @@
 // Validation items.
 #include "broker/message/issues.h"
 
-#include "broker/message/json_write.h"
+#include "broker/message/json_text.h"
+#include "broker/message/json_writer.h"
 
 #include <assert.h>
 #include <inttypes.h>
@@ -82,6 +83,12 @@ Text issues_reason(struct arena *arena, const char *reason)
     return text_of(arena_printf(arena, "{\"error\":\"%s\"}", reason));
 }
 
+// Half of a surrogate pair: a reader of the refusal would stumble over it as we do.
+static bool has_half(Text input)
+{
+    return json_find_half_pair((const char *)input.data, input.len) < input.len;
+}
+
 static void put_issue(struct json_writer *writer, const struct issue *issue)
 {
     json_object_open(writer);
@@ -91,7 +98,7 @@ static void put_issue(struct json_writer *writer, const struct issue *issue)
     json_raw(writer, issue->path.data, issue->path.len);
     json_key(writer, "msg");
     json_string(writer, issue->message);
-    if (issue->input.len > 0 && issue->input.len <= INPUT_BYTES_MAX) {
+    if (issue->input.len > 0 && issue->input.len <= INPUT_BYTES_MAX && !has_half(issue->input)) {
         json_key(writer, "input");
         json_raw(writer, issue->input.data, issue->input.len);
     }

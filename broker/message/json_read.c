@@ -10,14 +10,16 @@
 
 #include "broker/base/timestamp.h"
 #include "broker/base/utf8.h"
+#include "broker/message/extra.h"
+#include "broker/message/json_refuse.h"
 #include "broker/message/json_scalar.h"
 #include "broker/message/rules.h"
+#include "broker/message/transcript.h"
 
 #include <assert.h>
 #include <stdlib.h>
 #include <yajl/yajl_parse.h>
 
-#define NAME_BYTES 64  // longer than any member of the contract
 #define FIELDS_MAX 128 // more than any message of the contract has
 
 struct frame {
@@ -30,6 +32,9 @@ struct frame {
     char *items;                    // of a list: in the arena
     size_t count;
     size_t room;
+    struct extra extra;     // its unknown members, if the message keeps them
+    struct member *unknown; // the one at hand; NULL: what is unknown is dropped
+    size_t key_start;
 };
 
 struct reader {
@@ -49,7 +54,8 @@ struct reader {
 
     size_t skip_depth;                     // > 0: skipping or keeping
     size_t skip_start;                     // offset of the value that is skipped
-    Hr__Json *keep;                        // keeping into this; NULL: skipping
+    size_t keep_start;                     // of what is kept: there, or at the member's name
+    Text *keep;                            // keeping into this; NULL: skipping
     struct issue *blame;                   // gets the skipped value as its input; NULL: none
     const ProtobufCFieldDescriptor *field; // of the value at hand; NULL: it is the whole text
     const struct rule *rule;               // of that field
@@ -94,11 +100,6 @@ static struct frame *top(struct reader *r)
     return r->depth > 0 ? &r->frames[r->depth - 1] : NULL;
 }
 
-static bool is_container(const struct token *token)
-{
-    return token->kind == KIND_OBJECT || token->kind == KIND_ARRAY;
-}
-
 static bool holds_secret(const struct reader *r)
 {
     if (r->field == NULL)
@@ -111,9 +112,10 @@ static void skip(struct reader *r, const struct token *token, struct issue *blam
 {
     if (blame != NULL && holds_secret(r))
         blame = NULL; // an issue does not repeat it
-    if (is_container(token)) {
+    if (token_is_container(token)) {
         r->skip_depth = 1;
         r->skip_start = token->start;
+        r->keep_start = token->start;
         r->keep = NULL;
         r->blame = blame;
     } else if (blame != NULL) {
@@ -136,8 +138,11 @@ static void push(struct reader *r, ProtobufCMessage *message, const ProtobufCFie
                  size_t start)
 {
     assert(r->depth < PATH_DEPTH && message->descriptor->n_fields <= FIELDS_MAX);
-    r->frames[r->depth++] =
-        (struct frame){.message = message, .field = list, .is_list = list != NULL, .start = start};
+    r->frames[r->depth++] = (struct frame){.message = message,
+                                           .field = list,
+                                           .is_list = list != NULL,
+                                           .start = start,
+                                           .extra = {.arena = r->arena}};
 }
 
 // --- single values -------------------------------------------------------------------------------
@@ -171,14 +176,14 @@ static void put_json(struct reader *r, const struct token *token, unsigned flags
         blame(r, token, "dict_type", "Input should be a valid dictionary");
         return;
     }
-    if ((flags & RULE_COMPOUND) != 0 && token->kind != KIND_STRING && !is_container(token)) {
+    if ((flags & RULE_COMPOUND) != 0 && token->kind != KIND_STRING && !token_is_container(token)) {
         blame(r, token, "compound_type", "Input should be a string, an object or a list");
         return;
     }
     *slot = wire_json(r->arena, slice(r, token->start, position(r)));
-    if (is_container(token)) {
+    if (token_is_container(token)) {
         skip(r, token, NULL);
-        r->keep = *slot;
+        r->keep = &(*slot)->text;
     }
 }
 
@@ -260,7 +265,7 @@ static void put_value(struct reader *r, const struct token *token,
         *has = true;
         return;
     case PROTOBUF_C_TYPE_BOOL:
-        if (is_container(token) || token->kind == KIND_NULL) {
+        if (token_is_container(token) || token->kind == KIND_NULL) {
             blame(r, token, "bool_type", "Input should be a valid boolean");
             return;
         }
@@ -283,18 +288,23 @@ static void put_value(struct reader *r, const struct token *token,
     }
 }
 
-// --- half of a surrogate pair
-// ---------------------------------------------------------------------
+// --- half of a surrogate pair --------------------------------------------------------------------
+
+static bool has_half(const struct reader *r, size_t start)
+{
+    size_t end = position(r);
+
+    return r->has_half && end > start &&
+           json_find_half_pair(r->text + start, end - start) < end - start;
+}
 
 // Half of a pair names no character, so the string or key that ends here is refused where it
 // stands. Of a value that is kept or skipped as a whole only the first one is reported.
 static void refuse_half(struct reader *r, size_t start)
 {
-    size_t end = position(r);
     size_t value = r->skip_depth > 0 ? r->skip_start : start;
 
-    if (!r->has_half || end <= start || value == r->half_start ||
-        json_find_half_pair(r->text + start, end - start) == end - start)
+    if (value == r->half_start || !has_half(r, start))
         return;
     r->half_start = value;
     (void)issues_add(r->issues, &r->path, "string_unicode",
@@ -303,6 +313,20 @@ static void refuse_half(struct reader *r, size_t start)
 
 // --- members and elements ------------------------------------------------------------------------
 
+// With its name, as it stands.
+static void keep_unknown(struct reader *r, struct frame *frame, const struct token *token)
+{
+    skip(r, token, NULL);
+    if (frame->unknown == NULL)
+        return;
+    if (!token_is_container(token)) {
+        frame->unknown->raw = slice(r, frame->key_start, position(r));
+        return;
+    }
+    r->keep = &frame->unknown->raw;
+    r->keep_start = frame->key_start;
+}
+
 static void member(struct reader *r, struct frame *frame, const struct token *token)
 {
     const ProtobufCFieldDescriptor *field = frame->field;
@@ -310,7 +334,7 @@ static void member(struct reader *r, struct frame *frame, const struct token *to
     char *base = (char *)frame->message;
 
     if (field == NULL) {
-        skip(r, token, NULL);
+        keep_unknown(r, frame, token);
         return;
     }
     rule = rules_of(frame->message->descriptor, frame->field_index);
@@ -318,6 +342,11 @@ static void member(struct reader *r, struct frame *frame, const struct token *to
     r->rule = rule;
     if ((rule->flags & RULE_SERVER) != 0) {
         skip(r, token, NULL);
+        return;
+    }
+    if ((rule->flags & RULE_OR_PARTS) != 0 &&
+        (token->kind == KIND_ARRAY || token->kind == KIND_NULL)) {
+        put_json(r, token, 0, transcript_parts(frame->message));
         return;
     }
     if (token->kind == KIND_NULL) {
@@ -416,17 +445,20 @@ static void value_done(struct reader *r)
 
 static int on_value(struct reader *r, enum kind kind, const char *text, size_t len)
 {
-    struct token token = {kind, text, len, value_start(r)};
+    size_t start = value_start(r);
+    bool is_half = kind == KIND_STRING && has_half(r, start);
+    // What yajl makes of half of a pair is no UTF-8, and an error might repeat it.
+    struct token token = {kind, is_half ? "?" : text, is_half ? 1 : len, start};
 
-    if (kind == KIND_STRING && r->skip_depth > 0)
-        refuse_half(r, token.start);
+    if (is_half && r->skip_depth > 0)
+        refuse_half(r, start);
     if (r->skip_depth == 0) {
         value(r, &token);
-        if (kind == KIND_STRING)
-            refuse_half(r, token.start);
-        if (!is_container(&token))
+        if (is_half)
+            refuse_half(r, start);
+        if (!token_is_container(&token))
             value_done(r);
-    } else if (is_container(&token)) {
+    } else if (token_is_container(&token)) {
         r->skip_depth++;
     }
     if (r->skip_depth + r->depth > JSON_DEPTH_MAX) {
@@ -446,7 +478,7 @@ static void skip_end(struct reader *r)
     if (--r->skip_depth > 0)
         return;
     if (r->keep != NULL)
-        r->keep->text = slice(r, r->skip_start, end);
+        *r->keep = slice(r, r->keep_start, end);
     if (r->blame != NULL)
         r->blame->input = slice(r, r->skip_start, end);
     r->keep = NULL;
@@ -459,6 +491,8 @@ static void message_end(struct reader *r)
     struct frame *frame = top(r);
     const ProtobufCMessageDescriptor *descriptor = frame->message->descriptor;
 
+    if (extra_field(descriptor) != NULL)
+        *extra_slot(frame->message) = extra_json(&frame->extra);
     for (unsigned i = 0; i < descriptor->n_fields; i++) {
         struct issue *issue;
 
@@ -534,42 +568,60 @@ static int on_array(void *ctx)
     return on_value(ctx, KIND_ARRAY, "", 0);
 }
 
-static int on_object_end(void *ctx)
+static int on_container_end(void *ctx)
 {
     return on_end(ctx);
 }
 
-static int on_array_end(void *ctx)
+static void refuse_member(struct reader *r, const char *type, const char *message)
 {
-    return on_end(ctx);
+    (void)issues_add(r->issues, &r->path, type, message);
+}
+
+static void known_key(struct reader *r, struct frame *frame)
+{
+    frame->field_index = (unsigned)(frame->field - frame->message->descriptor->fields);
+    if (is_seen(frame, frame->field_index)) {
+        refuse_member(r, "duplicate_key", "Member appears more than once");
+        frame->field = NULL;
+    }
+    frame->seen[frame->field_index / 64] |= 1ULL << frame->field_index % 64;
+}
+
+static void unknown_key(struct reader *r, struct frame *frame, Text name)
+{
+    const ProtobufCMessageDescriptor *descriptor = frame->message->descriptor;
+    bool were_too_many = frame->extra.too_many;
+
+    if (extra_field(descriptor) == NULL || extra_is_reserved(descriptor, name))
+        return;
+    frame->unknown = extra_add(&frame->extra, name);
+    if (frame->unknown == NULL && !frame->extra.too_many)
+        refuse_member(r, "duplicate_key", "Member appears more than once");
+    else if (frame->extra.too_many && !were_too_many)
+        refuse_member(r, "too_many_members", "Object should have at most 1000 unknown members");
 }
 
 static int on_key(void *ctx, const unsigned char *key, size_t len)
 {
     struct reader *r = ctx;
     struct frame *frame = top(r);
-    char name[NAME_BYTES];
+    size_t start = value_start(r);
+    Text name;
 
-    refuse_half(r, value_start(r));
+    refuse_half(r, start);
     r->last_end = position(r);
     if (r->skip_depth > 0)
         return 1;
-    frame->field = NULL;
-    if (len < sizeof name && memchr(key, '\0', len) == NULL) {
-        memcpy(name, key, len);
-        name[len] = '\0';
-        frame->field =
-            protobuf_c_message_descriptor_get_field_by_name(frame->message->descriptor, name);
-    }
-    path_push_name(&r->path, keep_text(r, (const char *)key, len));
-    if (frame->field != NULL) {
-        frame->field_index = (unsigned)(frame->field - frame->message->descriptor->fields);
-        if (is_seen(frame, frame->field_index)) {
-            (void)issues_add(r->issues, &r->path, "duplicate_key", "Member appears more than once");
-            frame->field = NULL;
-        }
-        frame->seen[frame->field_index / 64] |= 1ULL << frame->field_index % 64;
-    }
+    name = has_half(r, start) ? text_of("?") : keep_text(r, (const char *)key, len);
+    path_push_name(&r->path, name);
+    frame->key_start = start;
+    frame->unknown = NULL;
+    frame->field = extra_known(frame->message->descriptor, name);
+    if (frame->field != NULL)
+        known_key(r, frame);
+    else
+        unknown_key(r, frame, name);
     return 1;
 }
 
@@ -580,41 +632,12 @@ static const yajl_callbacks callbacks = {
     .yajl_string = on_string,
     .yajl_start_map = on_object,
     .yajl_map_key = on_key,
-    .yajl_end_map = on_object_end,
+    .yajl_end_map = on_container_end,
     .yajl_start_array = on_array,
-    .yajl_end_array = on_array_end,
+    .yajl_end_array = on_container_end,
 };
 
 // --- the whole text ------------------------------------------------------------------------------
-
-static enum rc not_json(struct problem *problem, struct arena *arena, size_t offset,
-                        const char *reason)
-{
-    struct issues issues = {.arena = arena};
-    struct path path = {0};
-    struct issue *issue;
-
-    path_push_name(&path, text_of("body"));
-    path_push_index(&path, offset);
-    issue = issues_add(&issues, &path, "json_invalid", "JSON decode error");
-    issue->input = text_of("{}");
-    issue->ctx = text_of(arena_printf(arena, "{\"error\":\"%s\"}", reason));
-    return issues_to_problem(&issues, problem);
-}
-
-// What yajl says in its first line, without the quotes that would end our string.
-static const char *yajl_reason(struct reader *r)
-{
-    unsigned char *text = yajl_get_error(r->yajl, 0, NULL, 0);
-    char *reason = arena_copy(r->arena, text, text != NULL ? strcspn((char *)text, "\n") : 0);
-
-    yajl_free_error(r->yajl, text);
-    for (char *at = reason; *at != '\0'; at++) {
-        if (*at == '"' || *at == '\\' || (unsigned char)*at < 0x20)
-            *at = ' ';
-    }
-    return reason;
-}
 
 static enum rc parse(struct reader *r, struct problem *problem)
 {
@@ -624,13 +647,13 @@ static enum rc parse(struct reader *r, struct problem *problem)
 
     // yajl sees no garbage in half a token.
     if (status == yajl_status_ok && !json_is_blank(r->text + r->root_end, r->len - r->root_end))
-        return not_json(problem, r->arena, r->root_end, "trailing garbage");
+        return json_refuse(problem, r->arena, r->root_end, "trailing garbage");
     if (status == yajl_status_ok)
         status = yajl_complete_parse(r->yajl);
     if (r->too_deep)
-        return not_json(problem, r->arena, offset, "nested too deeply");
+        return json_refuse(problem, r->arena, offset, "nested too deeply");
     if (status != yajl_status_ok)
-        return not_json(problem, r->arena, offset, yajl_reason(r));
+        return json_refuse(problem, r->arena, offset, json_reason(r->yajl, r->arena));
     return RC_OK;
 }
 
@@ -661,7 +684,7 @@ enum rc json_read(ProtobufCMessage **message, struct arena *arena,
     reader.has_half = json_find_half_pair(reader.text, reader.len) < reader.len;
     offset = json_find_false_blank(reader.text, reader.len);
     if (offset < reader.len)
-        return not_json(problem, arena, offset, "invalid char in json text.");
+        return json_refuse(problem, arena, offset, "invalid char in json text.");
 
     reader.yajl = yajl_alloc(&callbacks, NULL, &reader);
     if (reader.yajl == NULL)

@@ -6,7 +6,8 @@
 #include "broker/message/json_text.h"
 
 // Reads text, which must outlive the message: strings and free-form parts point into it.
-// Unknown members are dropped, members that the server owns are ignored, types are coerced as the
+// Unknown members are kept if the message has room for them (see extra.h) and dropped otherwise,
+// members that the server owns are ignored, types are coerced as the
 // contract says. What is wrong is appended to issues with its path under "body"; the message then
 // lacks those fields. Absent fields get no fallback here: message_check does that.
 //

@@ -23,6 +23,11 @@ struct token {
     size_t start; // offset of its first byte
 };
 
+static inline bool token_is_container(const struct token *token)
+{
+    return token->kind == KIND_OBJECT || token->kind == KIND_ARRAY;
+}
+
 // True, false, 1, 0, and the words that mean them. False: it is none of them.
 bool json_parse_bool(const struct token *token, protobuf_c_boolean *value);
 

@@ -2,7 +2,7 @@
 // Where a token starts is known from where the previous one ended; yajl reports the latter.
 #include "broker/message/members.h"
 
-#include "broker/message/json_read.h"
+#include "broker/message/json_text.h"
 
 #include <stdlib.h>
 #include <yajl/yajl_parse.h>
@@ -140,4 +140,25 @@ bool members_read(struct members *members, Text object, struct arena *arena)
          yajl_complete_parse(reader.yajl) == yajl_status_ok;
     yajl_free(reader.yajl);
     return ok;
+}
+
+Text members_join(const struct members *members, struct arena *arena)
+{
+    size_t len = 2;
+    Text text;
+
+    for (size_t i = 0; i < members->count; i++)
+        len += members->items[i].raw.len + 1;
+    text = (Text){0, arena_alloc(arena, len)};
+    text.data[text.len++] = '{';
+    for (size_t i = 0; i < members->count; i++) {
+        Text raw = members->items[i].raw;
+
+        if (i > 0)
+            text.data[text.len++] = ',';
+        memcpy(text.data + text.len, raw.data, raw.len);
+        text.len += raw.len;
+    }
+    text.data[text.len++] = '}';
+    return text;
 }

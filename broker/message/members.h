@@ -17,4 +17,7 @@ struct members {
 // False: this is not one JSON object.
 bool members_read(struct members *members, Text object, struct arena *arena);
 
+// The object of these members, in the arena.
+Text members_join(const struct members *members, struct arena *arena);
+
 #endif

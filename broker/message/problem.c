@@ -1,7 +1,7 @@
 // Refusals, their codes and their bodies.
 #include "broker/message/problem.h"
 
-#include "broker/message/json_write.h"
+#include "broker/message/json_writer.h"
 
 #include <assert.h>
 #include <stdarg.h>

@@ -85,7 +85,8 @@ static const struct {
     {&hr__context__descriptor,            "summary",           {.flags = RULE_REQUIRED}                                     },
     {&hr__context__descriptor,            "custom",            {.flags = RULE_OBJECT, .fallback = "{}"}                     },
     {&hr__conversation_entry__descriptor, "role",              {.flags = RULE_REQUIRED}                                     },
-    {&hr__conversation_entry__descriptor, "content",           {.flags = RULE_REQUIRED}                                     },
+    {&hr__conversation_entry__descriptor, "content",           {.flags = RULE_REQUIRED | RULE_OR_PARTS}                     },
+    {&hr__conversation_entry__descriptor, "content_json",      {.flags = RULE_PARTS}                                        },
     {&hr__conversation_entry__descriptor, "metadata",          {.flags = RULE_OBJECT}                                       },
     {&hr__artifact__descriptor,           "key",               {.flags = RULE_REQUIRED, .min = 1, .max = INT64_MAX}         },
     {&hr__artifact__descriptor,           "value",             {.flags = RULE_REQUIRED | RULE_COMPOUND}                     },
@@ -252,6 +253,8 @@ static struct {
 } slots[INDEX_SLOTS];
 static bool built;
 static const struct rule no_rule = {.min = INT64_MIN, .max = INT64_MAX};
+static const struct rule extra_rule = {
+    .flags = RULE_EXTRA | RULE_QUIET, .min = INT64_MIN, .max = INT64_MAX};
 static const struct rule list_rule = {.min = INT64_MIN, .max = LIST_MAX}; // of any list
 
 static size_t slot_of(const ProtobufCMessageDescriptor *message)
@@ -274,6 +277,8 @@ static unsigned field_index(const ProtobufCMessageDescriptor *message, const cha
 
 static const struct rule *default_of(const ProtobufCMessageDescriptor *message, unsigned field)
 {
+    if (message->fields[field].id == EXTRA_FIELD)
+        return &extra_rule;
     return message->fields[field].label == PROTOBUF_C_LABEL_REPEATED ? &list_rule : &no_rule;
 }
 

@@ -12,8 +12,14 @@ enum {
     RULE_OBJECT = 1 << 4,   // Json: must be an object
     RULE_COMPOUND = 1 << 5, // Json: must be a string, an object or an array
     RULE_SECRET = 1 << 6,   // no error repeats it
+    RULE_EXTRA = 1 << 7,    // Json: the unknown members of its message, see extra.h
+    RULE_OR_PARTS = 1 << 8, // a text; in JSON also a list or null, which goes to content_json
+    RULE_PARTS = 1 << 9,    // Json: that list or null, see transcript.h
+
+    RULE_HIDDEN = RULE_EXTRA | RULE_PARTS, // JSON has no member of that name
 };
 
+#define EXTRA_FIELD 99 // the number of the field `extra`, in every message that has it
 #define LIST_MAX 10000 // entries of any list that a client sends
 
 struct rule {

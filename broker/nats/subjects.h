@@ -63,6 +63,7 @@
 #define HEADER_IF_MATCH "HR-If-Match"
 #define HEADER_MIN_SEQ "HR-Min-Seq"
 #define HEADER_CLAIM "HR-Claim"
+#define HEADER_TRANSCRIPT "HR-Transcript" // 2: entries of transcripts as they were sent
 #define HEADER_DURABILITY "HR-Durability"
 #define HEADER_TRACE "traceparent"
 // Header of a record that was stored before, in an earlier life of the stream.

@@ -172,18 +172,29 @@ static void put_conversation(Hr__Context *context, const struct sources *sources
     context->n_conversation_state = count - at;
 }
 
-// --- custom --------------------------------------------------------------------------------------
+// --- custom, and the context's unknown members ---------------------------------------------------
 
-static enum rc members_of(struct list *list, const Hr__Packet *packet, struct arena *arena)
+typedef const Hr__Json *(*json_fn)(const Hr__Packet *packet);
+
+static const Hr__Json *custom_of(const Hr__Packet *packet)
 {
-    const Hr__Json *custom = packet->context != NULL ? packet->context->custom : NULL;
+    return packet->context != NULL ? packet->context->custom : NULL;
+}
+
+static const Hr__Json *extra_of(const Hr__Packet *packet)
+{
+    return packet->context != NULL ? packet->context->extra : NULL;
+}
+
+static enum rc members_of(struct list *list, const Hr__Json *json, struct arena *arena)
+{
     struct members members;
     void **items;
 
     *list = (struct list){NULL, 0};
-    if (custom == NULL || text_is(custom->text, "{}"))
+    if (json == NULL || text_is(json->text, "{}"))
         return RC_OK;
-    if (!members_read(&members, custom->text, arena))
+    if (!members_read(&members, json->text, arena))
         return RC_CORRUPT;
     items = arena_calloc(arena, members.count, sizeof *items);
     for (size_t i = 0; i < members.count; i++)
@@ -195,35 +206,24 @@ static enum rc members_of(struct list *list, const Hr__Packet *packet, struct ar
 static Text object_of(const struct pile *pile, struct arena *arena)
 {
     void *const *items = pile_items(pile);
-    size_t len = 2;
-    Text text;
+    struct members members = {arena_calloc(arena, pile->count, sizeof *members.items), pile->count};
 
     for (size_t i = 0; i < pile->count; i++)
-        len += ((const struct member *)items[i])->raw.len + 1;
-    text = (Text){0, arena_alloc(arena, len)};
-    text.data[text.len++] = '{';
-    for (size_t i = 0; i < pile->count; i++) {
-        Text raw = ((const struct member *)items[i])->raw;
-
-        if (i > 0)
-            text.data[text.len++] = ',';
-        memcpy(text.data + text.len, raw.data, raw.len);
-        text.len += raw.len;
-    }
-    text.data[text.len++] = '}';
-    return text;
+        members.items[i] = *(const struct member *)items[i];
+    return members_join(&members, arena);
 }
 
-static enum rc put_custom(Hr__Context *context, const struct sources *sources)
+// *json: the packet's own object, in context; it becomes one with the members of the ancestors'.
+static enum rc put_object(Hr__Json **json, json_fn json_of, const struct sources *sources)
 {
     struct list *lists = arena_calloc(sources->arena, sources->count + 1, sizeof *lists);
-    enum rc rc = members_of(&lists[0], sources->own, sources->arena);
+    enum rc rc = members_of(&lists[0], json_of(sources->own), sources->arena);
     size_t room = lists[0].count;
     struct pile pile;
 
     for (size_t i = 0; i < sources->count && rc == RC_OK; i++) {
         if ((sources->layers[i].carry & CARRY_CUSTOM) != 0)
-            rc = members_of(&lists[i + 1], sources->layers[i].packet, sources->arena);
+            rc = members_of(&lists[i + 1], json_of(sources->layers[i].packet), sources->arena);
         room += lists[i + 1].count;
     }
     if (rc != RC_OK || room == lists[0].count)
@@ -231,7 +231,7 @@ static enum rc put_custom(Hr__Context *context, const struct sources *sources)
     pile_init(&pile, sources->arena, room, member_key);
     for (size_t i = 0; i <= sources->count; i++)
         pile_put(&pile, lists[i]);
-    context->custom = wire_json(sources->arena, object_of(&pile, sources->arena));
+    *json = wire_json(sources->arena, object_of(&pile, sources->arena));
     return RC_OK;
 }
 
@@ -249,7 +249,9 @@ static enum rc put_context(Hr__Packet *packet, const struct sources *sources)
     pile_up(&pile, sources, artifacts_of, artifact_key, CARRY_ARTIFACTS);
     context->artifacts = pile_items(&pile);
     context->n_artifacts = pile.count;
-    rc = put_custom(context, sources);
+    rc = put_object(&context->custom, custom_of, sources);
+    if (rc == RC_OK)
+        rc = put_object(&context->extra, extra_of, sources);
     packet->context = context;
     return rc;
 }

@@ -1,7 +1,8 @@
 // Puts together what a packet of a chain holds itself and what it takes over. Pure.
 //
 //   conversation   the ancestors' entries, oldest first, then its own
-//   decisions, dependencies (by id), artifacts (by key), custom (by key)
+//   decisions, dependencies (by id), artifacts (by key), custom and the
+//                  unknown members of the context (by key)
 //                  the ancestors' in the same order, without those that a newer packet has too
 //   pending        the same, and without those that a newer packet, or the ancestor itself, has
 //   actions        completed or failed

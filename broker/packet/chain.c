@@ -256,6 +256,7 @@ static Hr__CreatePacket *create_of(const Hr__ChainPacket *request, Text parent_i
     create->n_dependencies = request->n_dependencies;
     create->dependencies = request->dependencies;
     create->hitl = hitl;
+    create->extra = request->extra;
     return create;
 }
 

@@ -61,6 +61,7 @@ enum rc decide_create(struct decision *d, const ProtobufCMessage *message)
     packet->n_dependencies = request->n_dependencies;
     packet->dependencies = request->dependencies;
     packet->hitl = request->hitl;
+    packet->extra = request->extra;
     packet->created_at = wire_timestamp(d->arena, d->now_us);
     packet->updated_at = packet->created_at;
     if (metadata->created_at == NULL)

@@ -22,13 +22,16 @@ Hr__OwnPart *own_part_of(const Hr__Packet *packet, Text event_id, struct arena *
     return part;
 }
 
-Text own_part_digest(const Hr__OwnPart *part, struct arena *arena, int64_t *bytes)
+static Text digest_part(const Hr__OwnPart *part, bool known_only, struct arena *arena,
+                        int64_t *bytes)
 {
     struct buf out = {0};
     struct json_writer *writer = json_writer_create(&out);
     char *hex = arena_alloc(arena, DIGEST_HEX_BYTES);
     uint8_t digest[DIGEST_BYTES];
 
+    if (known_only)
+        json_writer_known_only(writer);
     json_message(writer, &part->base);
     json_writer_destroy(writer);
     *bytes = (int64_t)out.len;
@@ -36,6 +39,19 @@ Text own_part_digest(const Hr__OwnPart *part, struct arena *arena, int64_t *byte
     buf_fini(&out); // not in the arena: nobody wants the text itself
     hex_format(hex, digest, sizeof digest);
     return text_of(hex);
+}
+
+Text own_part_digest(const Hr__OwnPart *part, struct arena *arena, int64_t *bytes)
+{
+    return digest_part(part, false, arena, bytes);
+}
+
+bool own_part_is(const Hr__OwnPart *part, Text sha256, struct arena *arena)
+{
+    int64_t bytes;
+
+    return text_equal(digest_part(part, false, arena, &bytes), sha256) ||
+           text_equal(digest_part(part, true, arena, &bytes), sha256);
 }
 
 Hr__AncestorRef *own_part_ref(const Hr__Packet *packet, uint64_t sequence, Text event_id,

@@ -9,6 +9,7 @@
 #define PACKET_CONTEXT 5
 #define PACKET_DEPENDENCIES 8
 #define PACKET_LINEAGE 14
+#define PACKET_EXTRA 99
 
 #define LEN_PREFIX_MAX 6 // a tag of one byte and a length of five
 
@@ -96,7 +97,8 @@ static size_t put_varint(uint8_t *out, size_t value)
 
 static bool is_carried(uint64_t number)
 {
-    return (number >= PACKET_CONTEXT && number <= PACKET_DEPENDENCIES) || number == PACKET_LINEAGE;
+    return (number >= PACKET_CONTEXT && number <= PACKET_DEPENDENCIES) ||
+           number == PACKET_LINEAGE || number == PACKET_EXTRA;
 }
 
 // Returns the length, or SIZE_MAX: the bytes are no packet.

@@ -1,4 +1,5 @@
 // Changing a packet, and deleting it.
+#include "broker/message/extra.h"
 #include "broker/message/issues.h"
 #include "broker/message/json_write.h"
 #include "broker/message/rules.h"
@@ -81,6 +82,22 @@ static enum rc merge_decisions(struct decision *d, const Hr__DecisionList *sent)
     return RC_OK;
 }
 
+static enum rc merge_extra(struct decision *d, Hr__Json **stored, const Hr__Json *sent)
+{
+    struct issues issues = {.arena = d->arena};
+    struct path path = {0};
+    enum rc rc = extra_merge(stored, sent, d->arena);
+
+    if (rc == RC_CORRUPT)
+        return problem_of_rc(&d->problem, d->arena, rc);
+    if (rc == RC_OK)
+        return RC_OK;
+    path_push_name(&path, text_of("body"));
+    (void)issues_add(&issues, &path, "too_many_members",
+                     "Object should have at most 1000 unknown members");
+    return issues_to_problem(&issues, &d->problem);
+}
+
 static void replace_actions(Hr__Packet *packet, const Hr__ActionsUpdate *sent)
 {
     Hr__Actions *actions = packet->actions;
@@ -125,14 +142,19 @@ static enum rc merge(struct decision *d, const Hr__UpdatePacket *sent)
         packet->context = sent->context;
     if (sent->decisions != NULL)
         rc = merge_decisions(d, sent->decisions);
-    if (sent->actions != NULL)
+    if (sent->actions != NULL) {
         replace_actions(packet, sent->actions);
+        if (rc == RC_OK)
+            rc = merge_extra(d, &packet->actions->extra, sent->actions->extra);
+    }
     if (sent->dependencies != NULL) {
         packet->n_dependencies = sent->dependencies->n_items;
         packet->dependencies = sent->dependencies->items;
     }
     if (sent->hitl != NULL)
         packet->hitl = sent->hitl;
+    if (rc == RC_OK)
+        rc = merge_extra(d, &packet->extra, sent->extra);
     return rc;
 }
 
@@ -149,6 +171,7 @@ static Text details(struct decision *d, Hr__Status from, const Hr__UpdatePacket 
         {"actions",      sent->actions != NULL     },
         {"dependencies", sent->dependencies != NULL},
         {"hitl",         sent->hitl != NULL        },
+        {"extra",        sent->extra != NULL       },
     };
     size_t count = 0;
     bool moved = d->packet->status != from;

@@ -358,14 +358,13 @@ static void on_found(void *ctx, enum rc rc, Hr__Packet *packet)
     struct search *search = ctx;
     const Hr__AncestorRef *ref = search->found;
     const Hr__OwnPart *part;
-    int64_t bytes;
 
     if (rc != RC_OK) {
         fail_search(search, rc);
         return;
     }
     part = own_part_of(packet, ref->event_id, search->arena);
-    if (!text_equal(own_part_digest(part, search->arena, &bytes), ref->sha256))
+    if (!own_part_is(part, ref->sha256, search->arena))
         fail_search(search, RC_CORRUPT);
     else
         end_search(search, part, ref->sequence, NULL);

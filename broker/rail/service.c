@@ -8,6 +8,7 @@
 #include "broker/message/check.h"
 #include "broker/message/json_read.h"
 #include "broker/message/json_write.h"
+#include "broker/message/transcript.h"
 #include "broker/nats/discover.h"
 #include "broker/nats/storage.h"
 #include "broker/nats/subjects.h"
@@ -16,6 +17,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <strings.h>
 
 #define ARENA_BYTES (16 * 1024)
 #define SPARE_MAX 1024           // work items kept for reuse
@@ -42,6 +44,7 @@ struct work {
     bool headers_are_cut;
     bool headers_are_sound;
     bool json;
+    const char *transcript; // the header HR-Transcript; NULL: none
     int64_t start_ns;
     struct work *next; // in the list of spare ones
 };
@@ -183,7 +186,8 @@ const char *command_reply_subject(const struct command *command)
 static void put_payload(struct work *work, struct answer *answer, const ProtobufCMessage *message)
 {
     struct arena *arena = work->command.arena;
-    Text bytes = work->json ? json_of_message(arena, message) : wire_pack(arena, message);
+    Text bytes =
+        work->json ? json_of_answer(arena, message, work->transcript) : wire_pack(arena, message);
 
     answer->data = bytes.data;
     answer->len = bytes.len;
@@ -264,6 +268,7 @@ static enum rc read_headers(struct work *work, const struct msg *msg, struct pro
 {
     struct command *command = &work->command;
     const char *key = msg_header(msg, HEADER_IDEMPOTENCY_KEY);
+    const char *transcript = msg_header(msg, HEADER_TRANSCRIPT);
     enum rc rc;
 
     if (work->headers_are_cut)
@@ -276,6 +281,8 @@ static enum rc read_headers(struct work *work, const struct msg *msg, struct pro
         return problem_set(problem, command->arena, PROBLEM_INVALID_HEADER,
                            "Header Idempotency-Key should have 1 to %d characters",
                            IDEMPOTENCY_KEY_MAX);
+    if (transcript != NULL)
+        work->transcript = arena_copy(command->arena, transcript, strlen(transcript));
     if (key != NULL)
         command->idempotency_key = arena_copy(command->arena, key, strlen(key));
     rc = read_header_number(msg, HEADER_IF_MATCH, command, &command->if_match, problem);
@@ -318,11 +325,16 @@ static enum rc read_payload(struct work *work, const struct msg *msg, struct pro
     return issues.count == 0 ? RC_OK : issues_to_problem(&issues, problem);
 }
 
+// Without the header, an object is JSON: its brace would start a group of field 15, which no message
+// of the contract has.
 static bool is_json(const struct msg *msg)
 {
     const char *type = msg_header(msg, HEADER_CONTENT_TYPE);
 
-    return type != NULL && strncmp(type, TYPE_JSON, sizeof TYPE_JSON - 1) == 0;
+    if (type == NULL)
+        return msg_len(msg) > 0 && *(const char *)msg_data(msg) == '{';
+    return strncasecmp(type, TYPE_JSON, sizeof TYPE_JSON - 1) == 0 &&
+           strchr("; \t", type[sizeof TYPE_JSON - 1]) != NULL;
 }
 
 static void on_request(void *ctx, struct msg *msg)

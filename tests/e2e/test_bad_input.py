@@ -502,7 +502,7 @@ def test_if_match_must_match(loop, web, post):
     made = post(WHOLE)
     target = PACKETS + "/" + made.json()["id"]
     seq = int(made.headers["x-hr-seq"])
-    for junk in ["0", '"0"', str(seq + 1), f'"{seq}', f'W/"{seq}"', "junk", "-1", "", "9" * 30,
+    for junk in ["0", '"0"', str(seq + 1), f'"{seq}', f'W/"{seq + 1}"', "junk", "-1", "", "9" * 30,
                  f"{seq} "[:-1] + "x"]:
         for method, suffix, data in [
             ("PATCH", "", b'{"status":"failed"}'),

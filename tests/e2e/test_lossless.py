@@ -16,13 +16,14 @@ from agent import STREAM, command_pb2, packet_pb2, record_pb2
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from packets import PACKETS, postgres
-from rawjson import LEFT_OUT_WHEN_ABSENT, Raw, fill, of_message, quote, read_packet, write
+from rawjson import LEFT_OUT_WHEN_ABSENT, Raw, fill, is_unknown, of_message, quote, read_packet, write
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 DEPTH_MAX = int(
     re.search(r"JSON_DEPTH_MAX (\d+)", (ROOT / "broker/message/json_text.h").read_text())[1]
 )
 LEVEL_OF_CUSTOM = 3  # packet, context, custom
+AS_SENT = {"HR-Transcript": "2"}
 
 # --- what may be in a packet ---------------------------------------------------------------------
 
@@ -103,8 +104,15 @@ def nested(levels):
     return Raw(opening + ("{}" if levels % 2 else "[]") + closing)
 
 
+unknown = st.dictionaries(
+    texts.map(lambda text: "x" + text), any_json.map(Raw), max_size=2
+)
+
+
 def record(required, optional):
-    return st.fixed_dictionaries(required, optional=optional)
+    """With members that the contract does not know."""
+    known = st.fixed_dictionaries(required, optional=optional)
+    return st.tuples(known, unknown).map(lambda t: {**t[0], **t[1]})
 
 
 def maybe(values):
@@ -117,7 +125,12 @@ def several(values):
 
 priorities = st.sampled_from(["low", "normal", "high", "critical"])
 entries = record(
-    {"role": st.sampled_from(["user", "agent", "system", "human"]), "content": texts},
+    {
+        "role": st.sampled_from(
+            ["user", "agent", "system", "human", "assistant", "tool", "developer"]
+        ),
+        "content": st.one_of(texts, lists_of(any_json).map(Raw), st.just(Raw("null"))),
+    },
     {"timestamp": maybe(times), "metadata": maybe(json_objects)},
 )
 artifacts = record(
@@ -255,7 +268,10 @@ def complete(value, name="packet"):
     if not isinstance(value, dict):
         return value
     whole = {**DEFAULTS[name], **value}
-    whole = {member: complete(item, member) for member, item in whole.items()}
+    whole = {
+        member: item if is_unknown(member) else complete(item, member)
+        for member, item in whole.items()
+    }
     quiet = {"metadata": "Metadata", "hitl": "Hitl"}.get(name, "Packet")
     return {
         member: item
@@ -288,11 +304,11 @@ class Doors:
         """Returns id and sequence."""
         text = write(body, escape).encode()
         if door == "rest":
-            answer = await self.web.post(PACKETS, text)
+            answer = await self.web.post(PACKETS, text, AS_SENT)
             assert answer.status == 201, answer
             return read_packet(answer.body), int(answer.headers["x-hr-seq"])
         if door == "json":
-            answer = await self.agent.json("packet.create", text)
+            answer = await self.agent.json("packet.create", text, AS_SENT)
             assert answer.status == 200, answer
             return read_packet(answer.data), answer.seq
         message = fill(command_pb2.CreatePacket(), body)
@@ -304,15 +320,15 @@ class Doors:
         """The packet as every door and store has it: name -> structure."""
         found = {}
         ref = {"packet_id": packet_id}
-        seen = {"X-HR-Min-Seq": str(seq)}
-        answer = await self.web.get(f"{PACKETS}/{packet_id}")
+        seen = {"X-HR-Min-Seq": str(seq), **AS_SENT}
+        answer = await self.web.get(f"{PACKETS}/{packet_id}", AS_SENT)
         found["GET"] = read_packet(answer.body)
         answer = await self.web.get(PACKETS + "?limit=1", seen)
         while answer.status == 503:  # a busy machine: the read side says that it is behind
             await asyncio.sleep(0.2)
             answer = await self.web.get(PACKETS + "?limit=1", seen)
         found["list"] = read_packet(answer.body, ("packets", 0))
-        answer = await self.agent.json("packet.get", ref)
+        answer = await self.agent.json("packet.get", ref, AS_SENT)
         found["get in JSON"] = read_packet(answer.data)
         answer = await self.agent.protobuf("packet.get", command_pb2.PacketRef(**ref))
         found["get in protobuf"] = of_message(answer.message())

@@ -28,6 +28,34 @@ def new_key():
 # --- work ----------------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize(
+    ("headers", "as_json"),
+    [
+        ({"Content-Type": JSON}, True),
+        ({"Content-Type": "Application/JSON"}, True),
+        ({"Content-Type": "APPLICATION/JSON; charset=utf-8"}, True),
+        ({"Content-Type": "application/json ;charset=utf-8"}, True),
+        ({"Content-Type": "application/jsonl"}, False),
+        ({"Content-Type": "application/protobuf"}, False),
+        ({"content-type": JSON}, True),  # names of NATS headers know case: read by its brace
+        ({}, True),
+    ],
+)
+def test_json_is_recognised(run, agent, headers, as_json):
+    answer = run(agent.send("packet.list", b'{"limit":1}', headers))
+    if as_json:
+        assert answer.status == 200 and len(answer.json()["packets"]) <= 1
+    else:
+        assert answer.status == 400 and answer.message().code
+
+
+def test_protobuf_needs_no_header(run, agent):
+    answer = run(agent.send("packet.list", command_pb2.ListPackets(limit=1).SerializeToString()))
+    assert answer.status == 200 and len(answer.message().packets) <= 1
+    refused = run(agent.send("packet.list", b'{"limit":'))
+    assert refused.status == 422 and b"json_invalid" in refused.data and refused.json()
+
+
 def test_a_life_in_json(run, agent):
     made = run(agent.json("packet.create", body("over NATS")))
     packet = made.json()

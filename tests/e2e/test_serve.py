@@ -3,6 +3,7 @@
 import json
 import os
 import pathlib
+import re
 import shutil
 import signal
 import socket
@@ -11,11 +12,12 @@ import subprocess
 import time
 
 import httpx
+import packets
 import pytest
 from rail import BIN, NOBODY, birth, descendants, enterable_folder, has_ended, wait_until
 
-NOUNS = ["packet", "claim", "chain", "hitl", "expiry", "webhook", "audit", "query", "schema"]
-WORKERS = [f"hr-worker-{noun}-1" for noun in NOUNS]
+WORKERS = [f"hr-worker-{noun}-1" for noun in packets.WORKERS]
+ROOT = pathlib.Path(__file__).resolve().parents[2]
 EVERYBODY = ["nats-server", "postgres", *WORKERS, "hr-gateway-1"]
 
 
@@ -372,3 +374,9 @@ def test_nobody_has_to_be_urged_to_stop(make_rail):
     status, _ = rail.stop()
     assert status == 0
     assert [line for line in rail.errors if "urging" in line or "drain_timeout" in line] == []
+
+
+def test_every_worker_is_in_the_list_of_the_fleet():
+    folders = {file.parent.name for file in (ROOT / "workers").glob("*/main.c")}
+    rows = re.findall(r"^    X\((\w+),", (ROOT / "broker/run/fleet.h").read_text(), re.MULTILINE)
+    assert folders == set(rows) == set(packets.WORKERS) and len(rows) == len(folders)

@@ -5,6 +5,7 @@ import pathlib
 import psycopg
 
 PACKETS = "/api/v1/packets"
+WORKERS = ("packet", "claim", "chain", "hitl", "expiry", "webhook", "audit", "query", "schema")
 
 
 def body(summary="do it", **parts):

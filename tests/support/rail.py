@@ -136,6 +136,8 @@ class Rail:
             args = ("--nats-port", str(free_port()), *args)  # rails may start at the same moment
         if os.environ.get("HR_TEST_NATS_SERVER") and not {"--nats-server", "--nats-url"} & {*args}:
             args = ("--nats-server", SERVER, *args)
+        if os.environ.get("HR_TEST_SCALE"):  # of the rolling tests: both versions of every worker
+            args = (*args, "--scale", os.environ["HR_TEST_SCALE"])
         identity = {}
         if self.user is not None:
             identity = {"user": self.user, "group": self.user, "extra_groups": []}

@@ -75,7 +75,9 @@ class Reader:
         self.blank()
         start = self.at
         found = self.inside(path)
-        raw = self.is_raw(path) and found is not None
+        if path[-1:] == ("content",) and not isinstance(found, str):
+            return Raw(self.text[start : self.at])  # of a transcript: parts or null
+        raw = self.is_raw(path) and (found is not None or is_unknown(str(path[-1])))
         return Raw(self.text[start : self.at]) if raw else found
 
     def inside(self, path):
@@ -124,9 +126,16 @@ class Reader:
         return found
 
 
+def is_unknown(name):
+    """Tests begin the members that the contract does not know with an x: none of its own does."""
+    return name.startswith("x")
+
+
 def is_free_form(path):
     """Of a packet: which paths the contract leaves to its users."""
     names = [step for step in path if isinstance(step, str)]
+    if path and isinstance(path[-1], str) and is_unknown(path[-1]):
+        return True
     return names in (
         ["context", "custom"],
         ["context", "artifacts", "value"],
@@ -187,6 +196,14 @@ def of_message(message):
     left_out = LEFT_OUT_WHEN_ABSENT.get(message.DESCRIPTOR.name, ())
     for field in message.DESCRIPTOR.fields:
         value = getattr(message, field.name)
+        if field.name == "extra":
+            if message.HasField("extra"):
+                found |= Reader(value.text.decode(), lambda path: bool(path)).value(())
+            continue
+        if field.name == "content_json":
+            if message.HasField("content_json"):
+                found["content"] = Raw(value.text.decode())
+            continue
         if field.name in left_out and field not in {known for known, _ in message.ListFields()}:
             continue
         if field.label == FieldDescriptor.LABEL_REPEATED:
@@ -228,7 +245,14 @@ def fill_list(target, field, values):
 
 def fill(message, structure):
     """Sets a protobuf message to what a structure says; None is absent."""
+    extra = {name: value for name, value in structure.items() if is_unknown(name)}
+    if extra:
+        message.extra.text = write(extra).encode()
     for name, value in structure.items():
+        if name in extra:
+            continue
+        if name == "content" and isinstance(value, Raw):
+            name = "content_json"
         field = message.DESCRIPTOR.fields_by_name[name]
         if value is None:
             continue

@@ -125,6 +125,20 @@ Test(assemble, what_the_child_has_too_is_the_childs)
     ASSERT_TEXT(packet->context->summary, "s");
 }
 
+Test(assemble, unknown_members_of_the_context_are_carried_like_custom_and_others_with_their_entries)
+{
+    const char *parent =
+        ",\"a\":1.0,\"b\":[1],\"artifacts\":[{\"key\":\"k\",\"value\":\"\",\"c\":1}]";
+    const Hr__Packet *packet =
+        join(context_of(",\"b\":2,\"d\":null"), context_of(parent), CARRY_ALL);
+
+    ASSERT_TEXT(packet->context->extra->text, "{\"a\":1.0,\"b\":2,\"d\":null}");
+    ASSERT_TEXT(packet->context->artifacts[0]->extra->text, "{\"c\":1}");
+    packet = join(context_of(""), context_of(parent), CARRY_CONTEXT & ~(unsigned)CARRY_CUSTOM);
+    cr_assert_null(packet->context->extra);
+    cr_assert_null(join(context_of(""), context_of(""), CARRY_ALL)->context->extra);
+}
+
 #define PENDING(id) "{\"id\":\"" id "\",\"description\":\"d\",\"assignee\":\"a\"}"
 #define COMPLETED(id) "{\"id\":\"" id "\",\"description\":\"d\",\"result\":\"r\"}"
 #define FAILED(id) "{\"id\":\"" id "\",\"description\":\"d\",\"error\":\"e\"}"

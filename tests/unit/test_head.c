@@ -57,6 +57,7 @@ Test(head, keeps_the_state_and_drops_what_is_carried)
         "{" STATE ",\"context\":{\"summary\":\"long\",\"artifacts\":[{\"key\":\"k\","
         "\"value\":\"v\"}]},\"decisions\":[{\"id\":\"1\",\"decision\":\"d\",\"rationale\":"
         "\"\"}],\"actions\":{},\"dependencies\":[],\"lineage\":{\"root_id\":\"x\",\"hops\":1}}");
+    whole->packet->extra = wire_json(memory, text_of("{\"a\":1}"));
     Text bytes = wire_pack(memory, &whole->base);
     Text head = head_of(memory, bytes.data, bytes.len);
     Hr__PacketRecord *left = read_back(head);
@@ -65,11 +66,13 @@ Test(head, keeps_the_state_and_drops_what_is_carried)
     cr_assert_null(left->packet->context);
     cr_assert_null(left->packet->actions);
     cr_assert_null(left->packet->lineage);
+    cr_assert_null(left->packet->extra);
     cr_assert_eq(left->packet->n_decisions + left->n_recent, 0);
     ASSERT_TEXT(left->event->type, "created");
     whole->packet->context = NULL;
     whole->packet->actions = NULL;
     whole->packet->lineage = NULL;
+    whole->packet->extra = NULL;
     whole->packet->n_decisions = 0;
     cr_assert_str_eq(json_text_of(memory, &left->packet->base),
                      json_text_of(memory, &whole->packet->base));

@@ -722,17 +722,32 @@ Test(json_read, tells_an_empty_list_from_an_absent_one)
     cr_assert_null(update->actions->completed);
 }
 
-Test(json_read, drops_members_it_does_not_know_at_every_level)
+Test(json_read, keeps_members_it_does_not_know_at_every_level_and_drops_what_is_ours)
 {
-    const char *plain = create_body(memory, "");
     const char *more =
         "{\"x\":[{}],\"metadata\":{\"\":1,\"source_agent\":{\"id\":\"s\",\"name\":\"S\",\"x\":{}},"
         "\"target_agent\":{\"id\":\"t\",\"version\":\"9\",\"name\":\"T\"},\"meta\":null},"
         "\"context\":{\"summary\":\"x\",\"Summary\":5,\"a_name_that_is_much_longer_than_any_of_the_"
         "contract_and_so_cannot_be_one\":1},\"id\":\"mine\",\"status\":\"failed\"}";
 
-    cr_assert_str_eq(json_text_of(memory, message_of(memory, CREATE, more)),
-                     json_text_of(memory, message_of(memory, CREATE, plain)));
+    const Hr__CreatePacket *create = (const Hr__CreatePacket *)message_of(memory, CREATE, more);
+
+    ASSERT_TEXT(create->extra->text, "{\"x\":[{}]}");
+    ASSERT_TEXT(create->metadata->extra->text, "{\"\":1,\"meta\":null}");
+    ASSERT_TEXT(create->metadata->source_agent->extra->text, "{\"x\":{}}");
+    ASSERT_TEXT(create->metadata->target_agent->extra->text, "{\"version\":\"9\"}");
+    ASSERT_TEXT(create->context->extra->text,
+                "{\"Summary\":5,\"a_name_that_is_much_longer_than_any_of_the_contract_and_so_"
+                "cannot_be_one\":1}");
+}
+
+Test(json_read, drops_members_it_does_not_know_where_there_is_no_place_for_them)
+{
+    cr_assert_str_eq(
+        json_text_of(memory, message_of(memory, CLAIM,
+                                        "{\"agent_id\":\"a\",\"x\":{},\"agent_name\":\"A\"}")),
+        json_text_of(memory,
+                     message_of(memory, CLAIM, "{\"agent_id\":\"a\",\"agent_name\":\"A\"}")));
 }
 
 Test(json_read, ignores_what_the_server_writes)
@@ -839,5 +854,20 @@ Test(json_read, keeps_an_artifact_that_is_a_string_or_a_list)
                          values[i]));
 
         ASSERT_TEXT(update->context->artifacts[0]->value->text, values[i]);
+    }
+}
+
+Test(json_read, refuses_half_of_a_pair_in_words_that_are_json)
+{
+    static const char *const bodies[] = {
+        "{\"agent_id\":[\"\\ud83d\"],\"x\":\"\\udc00\"}",
+        "{\"packet_id\":\"01a1te\\udc00r_f4\",\"agent_id\":\"\"}",
+        "{\"x\\udc00\":{},\"x\\ud800\":1}",
+    };
+
+    for (size_t i = 0; i < sizeof bodies / sizeof bodies[0]; i++) {
+        const char *refusal = refusal_of(memory, CLAIM, bodies[i]);
+
+        cr_expect(json_is_valid(refusal, strlen(refusal)), "%s", refusal);
     }
 }

@@ -197,3 +197,28 @@ Test(openapi, says_what_comes_when_it_is_no_message)
     cr_assert_not_null(member(content, "application/x-ndjson"));
     cr_assert_not_null(member(content, "text/csv"));
 }
+
+Test(openapi, says_where_unknown_members_are_kept_and_who_gets_transcripts)
+{
+    const char *schemas = member(member(document, "components"), "schemas");
+    const char *entry = member(schemas, "ConversationEntry");
+    const char *claim = member(schemas, "ClaimPacket");
+
+    cr_assert(starts_with(member(entry, "additionalProperties"), "true"));
+    cr_assert(starts_with(member(member(schemas, "Packet"), "additionalProperties"), "true"));
+    cr_assert_null(member(claim, "additionalProperties"));
+    cr_assert_null(member(member(entry, "properties"), "extra"));
+    cr_assert_null(member(member(entry, "properties"), "content_json"));
+    cr_assert(starts_with(member(member(member(entry, "properties"), "content"), "type"),
+                          "[\"string\",\"array\",\"null\"]"));
+    for (const struct route *route = routes; route->method != NULL; route++) {
+        bool shows = route_reply(route) == &hr__packet__descriptor ||
+                     route_reply(route) == &hr__packet_page__descriptor;
+        const char *parameters = member(operation_of(route), "parameters");
+        const char *end = strstr(parameters, "\"responses\"");
+        const char *header = strstr(parameters, "\"HR-Transcript\"");
+
+        if (shows)
+            cr_expect(header != NULL && header < end, "%s %s", route->method, route->path);
+    }
+}

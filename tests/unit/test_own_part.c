@@ -88,3 +88,22 @@ Test(own_part, a_reference_says_what_its_packet_did_not_take_over)
     carry_drop(&lineage, CARRY_ALL, memory);
     cr_assert_eq(own_part_ref(packet, 7, text_of(EVENT), memory)->carry->n_items, 0);
 }
+
+// A worker of an earlier version made the reference, and read past what it did not know.
+Test(own_part, it_is_found_by_the_hash_of_a_version_that_did_not_know_all_of_it)
+{
+    Hr__Packet *packet = packet_with(whole);
+    const char *json = json_text_of(memory, &own_part_of(packet, text_of(EVENT), memory)->base);
+    uint8_t digest[DIGEST_BYTES];
+    char hex[DIGEST_HEX_BYTES];
+
+    digest_of(digest, json, strlen(json));
+    hex_format(hex, digest, sizeof digest);
+    packet->context->extra = wire_json(memory, text_of("{\"a\":1}"));
+    packet->decisions[0]->extra = packet->context->extra;
+    cr_assert(own_part_is(own_part_of(packet, text_of(EVENT), memory), text_of(hex), memory));
+    cr_assert(own_part_is(own_part_of(packet, text_of(EVENT), memory),
+                          own_part_ref(packet, 7, text_of(EVENT), memory)->sha256, memory));
+    packet->decisions[0]->decision = text_of("other");
+    cr_assert_not(own_part_is(own_part_of(packet, text_of(EVENT), memory), text_of(hex), memory));
+}

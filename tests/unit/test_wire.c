@@ -50,7 +50,7 @@ Test(wire, names_values_as_the_contract_does)
     cr_assert_str_eq(wire_enum_text(name, &hr__status__descriptor, 3), "in_progress");
     cr_assert_str_eq(wire_enum_text(name, &hr__dependency_type__descriptor, 3), "human_approval");
     cr_assert_str_eq(wire_enum_choices(memory, &hr__role__descriptor),
-                     "'user', 'agent', 'system' or 'human'");
+                     "'user', 'agent', 'system', 'human', 'assistant', 'tool' or 'developer'");
     cr_assert_str_eq(wire_enum_choices(memory, &hr__claim_policy__descriptor),
                      "'open' or 'addressed'");
 }

@@ -137,3 +137,17 @@ Test(words, are_remembered_until_they_change)
     cr_assert_not(words_known(known, &one, &first));
     words_memory_destroy(known);
 }
+
+Test(words, of_parts_are_their_texts)
+{
+    Hr__ConversationEntry *entry;
+
+    say(text_of("hello"));
+    say(text_of(""));
+    entry = packet->context->conversation_state[1];
+    entry->content_json = wire_json(
+        memory, text_of("[{\"type\":\"text\",\"text\":\"an invoice\"},{\"image\":\"AAAA\"}]"));
+    say(text_of(""));
+    packet->context->conversation_state[2]->content_json = wire_json(memory, text_of("null"));
+    ASSERT_TEXT(words().talk, "hello an invoice ");
+}

@@ -6,6 +6,7 @@
 // stops the worker for everybody.
 #include "broker/message/check.h"
 #include "broker/message/json_write.h"
+#include "broker/message/transcript.h"
 #include "broker/packet/assemble.h"
 #include "broker/packet/carry.h"
 #include "broker/packet/chain.h"
@@ -159,6 +160,32 @@ static void put_new_context(struct buf *out, size_t n, char mark)
     put_context(out, n, mark);
 }
 
+#define TOOL "{\"role\":\"tool\",\"content\":[{\"text\":\"", "\"}],\"metadata\":{\"a\":1},\"b\":2}"
+
+static void put_unknown(struct buf *out, size_t n, char mark)
+{
+    for (size_t i = 0; i < n && i < 500; i++)
+        buf_printf(out, ",\"%c%06zu\":%zu", mark, i, i);
+}
+
+// In every entry, and many in one object.
+static void put_transcript(struct buf *out, size_t n, char mark)
+{
+    buf_puts(out, head);
+    buf_puts(out, ",\"context\":{\"summary\":\"x\"");
+    put_list(out, "conversation_state", TOOL, n, mark);
+    put_unknown(out, n, mark);
+    buf_puts(out, "}");
+    put_unknown(out, n, mark);
+}
+
+static void put_new_unknown(struct buf *out, size_t n, char mark)
+{
+    buf_puts(out, "\"status\":\"failed\"");
+    put_unknown(out, n, mark);
+    put_unknown(out, n, (char)(mark + 1));
+}
+
 static void put_agent(struct buf *out, size_t n, char mark)
 {
     (void)n;
@@ -240,7 +267,7 @@ static void answer(const struct worst *worst, struct decision *d, const Hr__Pack
     if ((worst->flags & CHAINED) != 0)
         cr_assert_eq(assemble(d->packet, &layer, 1, d->arena), RC_OK);
     (void)wire_pack(d->arena, &d->packet->base);
-    (void)json_of_message(d->arena, &d->packet->base);
+    (void)json_of_answer(d->arena, &d->packet->base, NULL);
 }
 
 static Hr__Packet *make_packet(const struct worst *worst, size_t n, struct arena *arena)
@@ -341,6 +368,9 @@ static const struct worst commands[] = {
     {"delete",             DELETE,    put_everything, put_nothing,        decide_delete,       0      },
     {"respond",            RESPOND,   put_checkpoint, put_answer,         decide_respond,      0      },
     {"respond, refused",   RESPOND,   put_checkpoint, put_wrong_answer,   decide_respond,      REFUSED},
+    {"create, transcript", CREATE,    NULL,           put_transcript,     decide_create,       0      },
+    {"update, unknown",    UPDATE,    put_transcript, put_new_unknown,    decide_update,       0      },
+    {"chain, transcript",  CHAIN,     put_transcript, put_transcript,     decide_chain,        CHAINED},
     {"chain",              CHAIN,     put_everything, put_everything,     decide_chain,        CHAINED},
 };
 

@@ -4,6 +4,7 @@
 
 #include "broker/base/buf.h"
 #include "broker/base/digest.h"
+#include "broker/message/transcript.h"
 #include "broker/sql/cut.h"
 
 #include <stdlib.h>
@@ -47,6 +48,21 @@ static Text kept(struct buf *text, struct arena *arena)
     return copy;
 }
 
+static void add_entry(struct buf *talk, const Hr__ConversationEntry *entry)
+{
+    struct buf text = {0};
+
+    if (entry->content_json == NULL) {
+        add(talk, entry->content, TALK_MAX);
+        return;
+    }
+    if (talk->len >= TALK_MAX)
+        return;
+    transcript_text(&text, entry->content_json->text);
+    add(talk, (Text){text.len, (uint8_t *)text.data}, TALK_MAX);
+    buf_fini(&text);
+}
+
 void words_of(struct words *words, const Hr__Packet *packet, struct arena *arena)
 {
     struct buf title = {0};
@@ -63,7 +79,7 @@ void words_of(struct words *words, const Hr__Packet *packet, struct arena *arena
         add(&reasons, packet->decisions[i]->rationale, REASONS_MAX);
     }
     for (size_t i = 0; packet->context != NULL && i < packet->context->n_conversation_state; i++)
-        add(&talk, packet->context->conversation_state[i]->content, TALK_MAX);
+        add_entry(&talk, packet->context->conversation_state[i]);
     words->title = kept(&title, arena);
     words->reasons = kept(&reasons, arena);
     words->talk = kept(&talk, arena);

@@ -109,9 +109,10 @@ static struct owner *tenant_of(struct offers *offers, const char *name)
 
 static struct shelf *shelf_find(struct shelf *table, Text name)
 {
+    const void *key = name.data != NULL ? name.data : (const uint8_t *)""; // of an empty name
     struct shelf *shelf = NULL;
 
-    HASH_FIND(hh, table, name.data, (unsigned)name.len, shelf);
+    HASH_FIND(hh, table, key, (unsigned)name.len, shelf);
     return shelf;
 }
 

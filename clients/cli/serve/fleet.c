@@ -23,17 +23,13 @@ struct program {
     bool is_scalable;
 };
 
+#define WORKER_ROW(name, user, postgres)                                                           \
+    {"hr-worker-" #name, #name, NATS_##user, RANK_WORKER, postgres, true},
+
 static const struct program programs[FLEET_PROGRAMS] = {
-    {"hr-worker-packet",  "packet",  NATS_WORKER,  RANK_WORKER,  false, true },
-    {"hr-worker-claim",   "claim",   NATS_WORKER,  RANK_WORKER,  false, true },
-    {"hr-worker-chain",   "chain",   NATS_WORKER,  RANK_WORKER,  false, true },
-    {"hr-worker-hitl",    "hitl",    NATS_WORKER,  RANK_WORKER,  false, true },
-    {"hr-worker-expiry",  "expiry",  NATS_EXPIRY,  RANK_WORKER,  false, true },
-    {"hr-worker-webhook", "webhook", NATS_WORKER,  RANK_WORKER,  false, true },
-    {"hr-worker-audit",   "audit",   NATS_WORKER,  RANK_WORKER,  true,  true },
-    {"hr-worker-query",   "query",   NATS_WORKER,  RANK_WORKER,  true,  true },
-    {"hr-worker-schema",  "schema",  NATS_WORKER,  RANK_WORKER,  false, true },
-    {"hr-gateway",        "gateway", NATS_GATEWAY, RANK_GATEWAY, false, false}, // it owns the port
+    FLEET_WORKERS(WORKER_ROW)
+    // Last, and one copy: it owns the port.
+    {"hr-gateway", "gateway", NATS_GATEWAY, RANK_GATEWAY, false, false},
 };
 
 struct env {

@@ -2,11 +2,12 @@
 #ifndef CLIENTS_CLI_SERVE_FLEET_H
 #define CLIENTS_CLI_SERVE_FLEET_H
 
+#include "broker/run/fleet.h"
 #include "clients/cli/serve/child.h"
 #include "clients/cli/serve/datadir.h"
 #include "clients/cli/serve/nats.h"
 
-#define FLEET_PROGRAMS 10
+#define FLEET_PROGRAMS (FLEET_SIZE + 1) // the workers and the gateway
 #define FLEET_COPIES_MAX 32
 
 struct fleet {
