@@ -11,13 +11,18 @@
 #include "gateway/http.h"
 
 #include <string.h>
+#include <utlist.h>
 
 #define PAGE_ARENA_BYTES (256 * 1024)
 #define CURSOR_BYTES 128
 #define BLOCK_BYTES (16 * 1024)
+#define PER_TENANT_MAX 4 // under way at a time in this gateway: each holds a page in memory
+#define BUSY_RETRY_SECONDS 5
 
 struct export
 {
+    struct export *next; // of those under way in the gateway
+    struct export *before;
     struct exchange *exchange;
     struct web_request *web;
     Hr__ExportAudit *request;
@@ -36,6 +41,7 @@ static void ask(struct export *export);
 
 static void release(struct export *export)
 {
+    DL_DELETE2(export->exchange->gateway->exports, export, before, next);
     arena_destroy(export->page);
     buf_fini(&export->text);
 }
@@ -156,6 +162,25 @@ static void ask(struct export *export)
     backend_query(export->exchange, &query);
 }
 
+static bool is_full(const struct exchange *exchange)
+{
+    size_t count = 0;
+
+    for (const struct export *at = exchange->gateway->exports; at != NULL; at = at->next)
+        count += strcmp(at->exchange->caller.tenant, exchange->caller.tenant) == 0;
+    return count >= PER_TENANT_MAX;
+}
+
+static void refuse_full(struct exchange *exchange)
+{
+    struct problem problem;
+
+    (void)problem_set(&problem, exchange->arena, PROBLEM_UNAVAILABLE,
+                      "%d exports of this tenant are under way here", PER_TENANT_MAX);
+    problem.retry_after_seconds = BUSY_RETRY_SECONDS;
+    http_refuse(exchange, &problem);
+}
+
 void audit_export(struct exchange *exchange)
 {
     ProtobufCMessage *query = http_query(exchange);
@@ -163,6 +188,10 @@ void audit_export(struct exchange *exchange)
 
     if (query == NULL)
         return;
+    if (is_full(exchange)) {
+        refuse_full(exchange);
+        return;
+    }
     export = arena_calloc(exchange->arena, 1, sizeof *export);
     export->exchange = exchange;
     export->web = exchange->request;
@@ -170,5 +199,6 @@ void audit_export(struct exchange *exchange)
     export->is_csv = export->request->has_format &&
                      export->request->format == HR__EXPORT_FORMAT__EXPORT_FORMAT_CSV;
     export->page = arena_create(PAGE_ARENA_BYTES);
+    DL_APPEND2(exchange->gateway->exports, export, before, next);
     ask(export);
 }

@@ -17,6 +17,7 @@ struct seqs;
 struct totals;
 struct traffic;
 struct exchange;
+struct export;
 
 struct gateway {
     // Settings.
@@ -42,6 +43,7 @@ struct gateway {
     struct sockets *sockets; // and over WebSocket
     struct traffic *traffic; // how much each tenant asks
     struct totals *totals;   // for the metrics
+    struct export *exports;  // of the audit log, under way
     Text openapi;            // the API document, in openapi_arena
     struct arena *openapi_arena;
 };

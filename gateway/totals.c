@@ -161,8 +161,26 @@ static void put_statuses(struct buf *out, const Hr__Totals *known)
         buf_printf(out, "handoffrail_active_packets %" PRId64 "\n", active);
 }
 
+// Readers look for these names here too. Their samples are those of the programs that count them:
+// shown a second time they would be added up twice.
+static const struct {
+    const char *name;
+    const char *type;
+    const char *help;
+} counted_elsewhere[] = {
+    {"handoffrail_webhook_deliveries_total", "counter",
+     "Attempts to deliver an event; counted by the webhook worker"   },
+    {"handoffrail_chain_depth",              "histogram",
+     "Hops of the follow-ups made; counted by the chain worker"      },
+    {"handoffrail_api_key_operations_total", "counter",
+     "API keys created, revoked and rotated; none is by this program"},
+};
+
 void totals_write(const struct totals *totals, struct buf *out, bool by_tenant)
 {
+    for (size_t i = 0; i < sizeof counted_elsewhere / sizeof counted_elsewhere[0]; i++)
+        put_head(out, counted_elsewhere[i].name, counted_elsewhere[i].type,
+                 counted_elsewhere[i].help);
     for (size_t i = 0; i < sizeof by_tenants / sizeof by_tenants[0]; i++) {
         const struct series *series = &by_tenants[i];
 

@@ -206,6 +206,33 @@ def fill(rail, count):
         assert client.get("/api/v1/audit?limit=1").status_code == 200  # the projection has it
 
 
+def test_a_tenant_has_four_exports_at_a_time_and_lists_do_not_wait_for_them(make_rail):
+    rail = make_rail(None, env={"HR_POSTGRES_CONNECTIONS": "1"}).start()
+    fill(rail, 160)  # more than a socket takes
+    slow = [Slow(rail) for _ in range(4)]
+    for one in slow:
+        assert one.take(1000)
+    refused = httpx.get(rail.url + EXPORT, headers=rail.headers)
+    assert refused.status_code == 503 and int(refused.headers["retry-after"]) > 0
+    assert refused.json()["code"] == "unavailable" and "exports" in refused.text
+    assert httpx.get(rail.url + PACKETS, headers=rail.headers).status_code == 200
+    slow[0].close()
+
+    def exported():
+        answer = httpx.get(rail.url + EXPORT, headers=rail.headers, timeout=60)
+        return answer.status_code == 200 and answer
+
+    assert len(wait_until(exported, 10, "a place").content) > 160 * BIG
+    for one in slow[1:]:
+        assert one.rest()
+        one.close()
+    # All are given back.
+    slow = [Slow(rail) for _ in range(4)]
+    for one in slow:
+        assert one.take(1000) and one.bytes.startswith(b"HTTP/1.1 200 ")
+        one.close()
+
+
 def test_a_slow_reader_costs_no_memory_and_loses_nothing(make_rail):
     # Else a sanitizer keeps what was freed, and that is what would be measured.
     options = os.environ.get("ASAN_OPTIONS", "") + ":quarantine_size_mb=1:thread_local_quarantine_size_kb=64"

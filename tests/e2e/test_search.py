@@ -108,6 +108,39 @@ def test_finds_codes_addresses_and_their_parts(loop, web, word):
     loop.run(run())
 
 
+def test_finds_words_within_what_has_no_blanks(loop, web, word):
+    texts = {
+        "客户请求退款，订单状态未知": ["退款", "订单", "请求退款", "款", "知", "客户请求退款，订单状态未知", "客户 -发票"],
+        "使用GitHub账号登录查看INV-2024报表": ["GitHub", "github账号", "INV-2024", "登录查看", "用GitHub", "INV-20*"],
+        "返金をお願いします": ["返金", "お願い", "します"], "ขอคืนเงินด้วย": ["คืนเงิน", "ด้วย"],
+        "환불을 요청": ["환불", "요청"], "shipped✅ party 🎉": ["🎉", "✅", "shipped", '"party 🎉"'],
+        "ＡＢＣ１２３です": ["ABC123"], "Отправлено в Slackом": ["slack", "отправлено"],
+    }
+
+    async def run():
+        made = {text: await create(web, f"{text} {word}") for text in texts}
+        for text, queries in texts.items():
+            for q in queries:
+                assert await ids(web, f"{word} {q}") == [made[text]], (text, q)
+        for q in ["款退", "请求订单", "单订", "🎊", "-退款 客户"]:
+            assert await ids(web, f"{word} {q}") == [], q
+
+    loop.run(run())
+
+
+def test_refuses_more_exclusions_than_it_looks_for(loop, web, word):
+    async def run():
+        made = await create(web, word)
+        assert await ids(web, word + " -no" * 16) == [made]
+        q = urllib.parse.quote(word + " -no" * 17)
+        refused = await web.get(f"{PACKETS}/search?q={q}")
+        assert refused.status == 422, refused
+        item, = refused.json()["detail"]
+        assert item["loc"] == ["query", "q"] and "16" in item["msg"]
+
+    loop.run(run())
+
+
 ODD = [
     "a'b", "''", "a\\", "\\\\", "foo-bar", "(((", ")))", "a & b", "a | | b", "!!", "<->", "a <-> b",
     ":*", "a:*", "*:*", '""', '"""', "' OR 1=1 --", "%%", "%%s", "__", "$1", "\u0000\u0000", "a\u0000b",

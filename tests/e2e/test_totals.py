@@ -15,6 +15,9 @@ NAMES = {
     "handoffrail_webhook_dlq_size": "gauge",
     "handoffrail_packet_status_count": "gauge",
     "handoffrail_active_packets": "gauge",
+    "handoffrail_webhook_deliveries_total": "counter",
+    "handoffrail_chain_depth": "histogram",
+    "handoffrail_api_key_operations_total": "counter",
 }
 
 

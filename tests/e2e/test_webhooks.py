@@ -293,6 +293,58 @@ def test_gone_makes_a_hook_inactive(client, receiver, hook_of):
     assert [json.loads(r.body)["packet_id"] for r in receiver.requests[count:]] == [packet["id"]]
 
 
+def test_nothing_is_sent_behind_a_410(client, receiver, hook_of):
+    receiver.behave = lambda request: Answer(status=410, delay=0.05)
+    for _ in range(8):
+        count = len(receiver.requests)
+        hook = hook_of(receiver.url, ["*"])
+        packet = create(client)
+        client.post(f"{PACKETS}/{packet['id']}/claim", json=claim())
+        client.patch(f"{PACKETS}/{packet['id']}", json={"status": "completed"})
+        # All have ended, so nothing more can come.
+        with_status(client, hook, "dead_letter", 3)
+        assert len(receiver.requests) == count + 1
+        assert client.get(f"{HOOKS}/{hook['id']}").json()["active"] is False
+
+
+def test_a_secret_that_is_taken_is_one_that_libraries_verify(client, receiver, hook_of):
+    key = base64.b64encode(b"k" * 25).decode()
+    urlsafe = base64.urlsafe_b64encode(b"\xfb\xff" * 12).decode()
+    hook = hook_of(receiver.url, ["packet.created"])
+    for secret in "whsec_" + key.rstrip("="), "whsec_" + urlsafe, "whsec_!!!notbase64!!!":
+        wish = {"url": receiver.url, "secret": secret}
+        for answer in (client.post(HOOKS, json=wish),
+                       client.post(f"{HOOKS}/{hook['id']}/rotate-secret", json={"secret": secret})):
+            assert answer.status_code == 422, secret
+            assert answer.json()["detail"][0]["loc"] == ["body", "secret"]
+            assert "base64" in answer.text and secret[6:] not in answer.text
+    secrets = {"/padded": "whsec_" + key, "/bare": WHSEC[len("whsec_"):]}
+    for path, secret in secrets.items():
+        hook_of(receiver.url[:-1] + path, ["packet.created"], secret=secret)
+    create(client)
+    arrived(receiver, 3)
+    for path, secret in secrets.items():
+        request, = receiver.of(path)
+        Webhook(secret).verify(request.body, request.headers)
+
+
+def test_a_url_is_stored_and_sent_in_ascii(client, receiver, hook_of):
+    hook = hook_of(receiver.url + "päth?name=Müller", ["packet.created"])
+    path = "/p%C3%A4th?name=M%C3%BCller"
+    assert hook["url"] == receiver.url[:-1] + path
+    create(client)
+    assert arrived(receiver, 1)[0].path == path
+    changed = client.patch(f"{HOOKS}/{hook['id']}", json={"url": receiver.url + "?q=é"})
+    assert changed.json()["url"] == receiver.url + "?q=%C3%A9"
+    for url, reason in (("http://example.com:99999/", "port"), ("http://example.com/a b", "blank"),
+                        ("http://me:x@example.com/", "credentials")):
+        refused = client.post(HOOKS, json={"url": url, "secret": SECRET})
+        assert refused.status_code == 422 and reason in refused.text, url
+        assert "no host" not in refused.text
+    inside = client.post(HOOKS, json={"url": "http://１０.0.0.1/", "secret": SECRET})
+    assert inside.status_code == 422 and "blocked" in inside.text
+
+
 def test_an_endless_answer_is_read_no_further_than_64_kb(client, receiver, hook_of):
     receiver.behave = lambda request: Answer(endless=True)
     hook = hook_of(receiver.url, ["packet.created"])

@@ -21,7 +21,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
         else if (quoted)
             assert(c == ' ' || c >= 0x80 || isalnum(c));
         else
-            assert(strchr(" &|!:*", c) != NULL && c != '\0');
+            assert(strchr(" &|!:*()", c) != NULL && c != '\0');
     }
     assert(!quoted);
     arena_destroy(arena);

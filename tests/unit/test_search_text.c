@@ -76,15 +76,55 @@ Test(search_text, turns_a_nul_into_a_blank)
 
 Test(search_text, stops_at_so_many_words)
 {
-    char typed[4 * SEARCH_UNITS_MAX + 1];
+    char typed[4 * SEARCH_WORDS_MAX + 1];
     size_t quotes = 0;
     Text asked;
 
-    for (size_t i = 0; i < 2 * SEARCH_UNITS_MAX; i++)
+    for (size_t i = 0; i < 2 * SEARCH_WORDS_MAX; i++)
         memcpy(typed + 2 * i, "a ", 2);
     typed[sizeof typed - 1] = '\0';
     asked = search_text(memory, text_of(typed));
     for (size_t i = 0; i < asked.len; i++)
         quotes += asked.data[i] == '\'';
-    cr_assert_eq(quotes, 2 * SEARCH_UNITS_MAX);
+    cr_assert_eq(quotes, 2 * SEARCH_WORDS_MAX);
+}
+
+static size_t words_in(Text asked)
+{
+    size_t count = 0;
+
+    for (size_t i = 0; i < asked.len; i++)
+        count += asked.data[i] != ' ' && asked.data[i] != '\'' &&
+                 (i == 0 || asked.data[i - 1] == ' ' || asked.data[i - 1] == '\'');
+    return count;
+}
+
+Test(search_text, counts_the_words_of_a_phrase)
+{
+    char typed[2000];
+
+    for (size_t i = 0; i < sizeof typed; i++)
+        typed[i] = i % 2 == 0 ? 'a' : '-';
+    cr_assert_eq(words_in(search_text(memory, (Text){sizeof typed, (uint8_t *)typed})),
+                 SEARCH_WORDS_MAX);
+    for (size_t i = 0; i + 3 <= sizeof typed; i += 3)
+        memcpy(typed + i, "\xe9\x80\x80", 3);
+    cr_assert_eq(words_in(search_text(memory, (Text){1998, (uint8_t *)typed})), SEARCH_WORDS_MAX);
+}
+
+Test(search_text, looks_for_pairs_of_characters_and_for_what_was_stored_before)
+{
+    ASSERT_ASKS("退款", "('退款' | '退款 ')");
+    ASSERT_ASKS("退", "'退':*");
+    ASSERT_ASKS("-退款单 x", "!('退款单' | '退款 款单 ') & 'x'");
+    ASSERT_ASKS("使用GitHub", "('使用GitHub' | '使用 用 GitHub')");
+    ASSERT_ASKS("🎉", "('🎉' | 'emoji1f389 ')");
+    ASSERT_ASKS("，。", "");
+    ASSERT_ASKS("срок", "'срок'");
+}
+
+Test(search_text, counts_what_is_excluded)
+{
+    cr_assert_eq(search_excluded(text_of("-a b -\"c d\" -- - e-f")), 3);
+    cr_assert_eq(search_excluded(text_of("")), 0);
 }

@@ -36,3 +36,32 @@ Test(sign, the_standard_signature_is_that_of_the_specification)
                      "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=");
     arena_destroy(arena);
 }
+
+Test(sign, a_secret_that_no_library_can_read_is_refused)
+{
+    static const char *const refused[] = {
+        "whsec_!!!notbase64!!!",           "whsec_",
+        "whsec_a2tra2tra2tra2tra2traw",    "whsec_-_-_-_-_-_-_-_-_",
+        "whsec_MDEyMzQ1 Njc4OWFiY2RlZg==", "whsec_MDEy=zQ1"};
+    static const char *const taken[] = {"whsec_a2tra2tra2tra2tra2traw==", "a plain secret of some",
+                                        "whsecMDEyMzQ1Njc4OW"};
+
+    for (size_t i = 0; i < sizeof refused / sizeof refused[0]; i++)
+        cr_assert_not_null(sign_refuses(refused[i], strlen(refused[i])), "%s", refused[i]);
+    for (size_t i = 0; i < sizeof taken / sizeof taken[0]; i++)
+        cr_assert_null(sign_refuses(taken[i], strlen(taken[i])), "%s", taken[i]);
+}
+
+Test(sign, base64_without_its_prefix_signs_with_both_of_its_keys)
+{
+    static const char body[] = "{\"test\": 2432232314}";
+    const struct sign_message message = {"msg_p5jXN8AQM9LWM0D4loKWxJek", 1614265330, body,
+                                         sizeof body - 1};
+    static const char secret[] = "MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
+    struct arena *arena = arena_create(1024);
+    const char *both = sign_standard(arena, secret, sizeof secret - 1, &message);
+
+    cr_assert_not_null(strstr(both, " v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE="));
+    cr_assert_eq(strlen(both), 2 * 47 + 1);
+    arena_destroy(arena);
+}

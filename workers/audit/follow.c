@@ -6,7 +6,8 @@
 //   LOCKING     takes the shard, or stands by while another process has it
 //   LOADING     reads the place
 //   CHECKING    asks whether the stream is still the same, and begins a new epoch if not
-//   FOLLOWING   batches flow; every minute, and after each loss of the consumer, back to CHECKING
+//   FOLLOWING   batches flow, and now and then the check is made beside them; back to CHECKING when
+//               the stream is another one, and after each loss of the consumer
 //
 // Batches make themselves: while one is being written the next piles up, so a quiet stream is
 // written record by record. A busy one is given LINGER_MS between two transactions: fewer, larger
@@ -33,8 +34,7 @@
 #define BATCH_BYTES_MAX (8u << 20) // of records in one transaction, unless one alone is larger
 #define BUSY_BATCH 48              // records; a batch of so many says that the stream is busy
 #define LINGER_MS 60
-#define AGAIN_MS 1000    // pause before a step is tried again
-#define RECHECK_MS 60000 // a stream that lost its tail may be used for so long before it is noticed
+#define AGAIN_MS 1000 // pause before a step is tried again
 #define MIGRATE_PATIENCE_MS 5000
 #define WRITE_TIMEOUT_MS 30000
 #define ARENA_BYTES (1 << 20)
@@ -61,6 +61,7 @@ struct follower {
     char stream[STREAM_BYTES];
     char filter[SUBJECT_BYTES];
     unsigned shard;
+    uint64_t check_ms; // between two checks
     uv_timer_t timer;  // the next try, or the next check
     uv_timer_t heads;  // the next round of signed heads
     uv_timer_t linger; // runs while the pile is left to grow
@@ -104,12 +105,13 @@ static void halt(struct follower *follower)
     pile_reset(&follower->piles[1]);
 }
 
+// The next try, or what follows the loss of the consumer.
 static void on_timer(uv_timer_t *timer)
 {
     struct follower *follower = timer->data;
 
     // A check in the middle of a write would look at a place that moves.
-    if (follower->state == FOLLOWING && follower->writing)
+    if (follower->writing)
         uv_timer_start(timer, on_timer, AGAIN_MS, 0);
     else
         step(follower, follower->state == FOLLOWING ? CHECKING : follower->state);
@@ -388,8 +390,40 @@ static void on_current(void *ctx, bool current)
 
     // Lost: after a restart of NATS the stream may be another. The consumer is still in use up the
     // stack, so the check waits for the timer.
-    if (!current && !follower->closing && follower->state == FOLLOWING)
+    if (!current && !follower->closing && follower->state == FOLLOWING) {
+        origin_forget(&follower->check); // it would set the timer
         uv_timer_start(&follower->timer, on_timer, 0, 0);
+    }
+}
+
+// The consumer has found out by itself that the stream lost its end: nothing of what comes now may
+// be written into the old epoch.
+static void on_rewound(void *ctx, uint64_t place)
+{
+    struct follower *follower = ctx;
+
+    log_warn("audit.rewound", "shard=%u place=%" PRIu64, follower->shard, place);
+    again(follower, CHECKING);
+}
+
+static void on_look(uv_timer_t *timer);
+
+static void on_looked(void *ctx, enum rc rc, const struct origin_verdict *verdict)
+{
+    struct follower *follower = ctx;
+
+    if (rc == RC_OK && !verdict->same)
+        again(follower, CHECKING);
+    else
+        uv_timer_start(&follower->timer, on_look, follower->check_ms, 0);
+}
+
+static void on_look(uv_timer_t *timer)
+{
+    struct follower *follower = timer->data;
+
+    origin_look(&follower->check, run_requests(follower->run), run_name(follower->run),
+                follower->stream, follower->projection, on_looked, follower);
 }
 
 static void start_following(struct follower *follower)
@@ -397,7 +431,7 @@ static void start_following(struct follower *follower)
     follower->config.start_after = projection_place(follower->projection)->last_seq;
     follower->consumer = consumer_open(run_requests(follower->run), run_conn(follower->run),
                                        run_loop(follower->run), &follower->config);
-    uv_timer_start(&follower->timer, on_timer, RECHECK_MS, 0);
+    uv_timer_start(&follower->timer, on_look, follower->check_ms, 0);
 }
 
 // --- all -----------------------------------------------------------------------------------------
@@ -507,6 +541,7 @@ static void open_parts(struct follower *follower, const struct follow_config *co
         .window = WINDOW,
         .on_message = on_message,
         .on_current = on_current,
+        .on_rewound = on_rewound,
         .ctx = follower,
     };
     follower->stored = metric_create(METRIC_COUNTER, "handoffrail_audit_records_total",
@@ -540,6 +575,7 @@ enum rc follow_open(struct follower **out, const struct follow_config *config)
     follower->run = config->run;
     follower->postgres_url = config->postgres_url;
     follower->shard = config->shard;
+    follower->check_ms = (uint64_t)config->check_seconds * 1000;
     open_parts(follower, config);
     open_timers(follower, config->heads_seconds);
     *out = follower;

@@ -17,6 +17,7 @@ struct follow_config {
     const struct keyring *ring; // seals the rows
     const char *heads_file;     // NULL: none
     int64_t heads_seconds;      // between two rounds of signed heads
+    int64_t check_seconds;      // between two checks that the stream is still the same
 };
 
 // Starts and keeps trying: no server has to be there. What config points to must outlive it.

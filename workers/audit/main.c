@@ -19,6 +19,7 @@ struct app {
     const char *key_file;
     const char *heads_file;
     int64_t heads_seconds;
+    int64_t check_seconds;
     int64_t deliveries_days;
     struct keyring *ring;
     struct follower *follower;
@@ -35,6 +36,8 @@ static const struct cfg_key keys[] = {
             "Postgres cannot"),
     CFG_I64(struct app, heads_seconds, "HR_AUDIT_HEADS_SECONDS", "60", 1, 86400,
             "between two rounds of signed heads"),
+    CFG_I64(struct app, check_seconds, "HR_AUDIT_CHECK_SECONDS", "60", 1, 3600,
+            "between two checks that the stream still has what Postgres has"),
     CFG_I64(struct app, deliveries_days, "HR_WEBHOOK_DELIVERIES_DAYS", "30", 1, 36500,
             "that a webhook's delivery is listed after its last change, dead letters included"),
     CFG_END,
@@ -59,6 +62,7 @@ static enum rc on_open(void *ctx, struct run *run)
             .ring = app->ring,
             .heads_file = has_file ? app->heads_file : NULL,
             .heads_seconds = app->heads_seconds,
+            .check_seconds = app->check_seconds,
         };
 
         rc = follow_open(&app->follower, &config);

@@ -27,6 +27,8 @@ struct origin_check {
     const char *inbox;
     const char *stream;
     struct projection *projection;
+    struct projection_place place; // at the start: it may move on meanwhile
+    bool looks;                    // and searches for nothing
     origin_done done;
     void *ctx;
     struct origin_check **owner; // where the caller keeps it; NULL: forgotten
@@ -60,7 +62,7 @@ static void finish_new_epoch(struct origin_check *check, uint64_t fork_seq, cons
 
 static void search(struct origin_check *check)
 {
-    if (check->low == check->high) {
+    if (check->low == check->high || check->looks) {
         finish_new_epoch(check, check->low, "the stream has lost its tail");
         return;
     }
@@ -163,7 +165,7 @@ static void on_event(void *ctx, enum rc rc, const struct uuid *event_id)
 // The two sides at check->probe.
 static void compare(struct origin_check *check)
 {
-    const struct projection_place *place = projection_place(check->projection);
+    const struct projection_place *place = &check->place;
     enum rc rc;
 
     if (check->stage == STAGE_PLACE) {
@@ -178,7 +180,7 @@ static void compare(struct origin_check *check)
 
 static void judge(struct origin_check *check, uint64_t last_seq)
 {
-    const struct projection_place *place = projection_place(check->projection);
+    const struct projection_place *place = &check->place;
     static const struct uuid unreadable;
 
     if (place->epoch == 0) {
@@ -237,14 +239,13 @@ static void on_info(void *ctx, enum rc rc, struct msg *reply)
     free(answer);
 }
 
-void origin_begin(struct origin_check **check, struct requests *requests, const char *inbox,
-                  const char *stream, struct projection *projection, origin_done done, void *ctx)
+static void begin(struct origin_check **check, const struct origin_check *fields)
 {
     struct origin_check *begun = calloc(1, sizeof *begun);
     char subject[STREAM_BYTES + 32];
     const struct request request = {
         .subject = subject,
-        .inbox = inbox,
+        .inbox = fields->inbox,
         .timeout_ms = TIMEOUT_MS,
         .done = on_info,
         .ctx = begun,
@@ -252,18 +253,35 @@ void origin_begin(struct origin_check **check, struct requests *requests, const 
 
     if (begun == NULL)
         abort();
-    *begun = (struct origin_check){
-        .requests = requests,
-        .inbox = inbox,
-        .stream = stream,
-        .projection = projection,
-        .done = done,
-        .ctx = ctx,
-        .owner = check,
-    };
+    *begun = *fields;
+    begun->owner = check;
+    begun->place = *projection_place(begun->projection);
     *check = begun;
-    (void)snprintf(subject, sizeof subject, "$JS.API.STREAM.INFO.%s", stream);
-    request_send(requests, &request);
+    (void)snprintf(subject, sizeof subject, "$JS.API.STREAM.INFO.%s", begun->stream);
+    request_send(begun->requests, &request);
+}
+
+void origin_begin(struct origin_check **check, struct requests *requests, const char *inbox,
+                  const char *stream, struct projection *projection, origin_done done, void *ctx)
+{
+    begin(check, &(struct origin_check){.requests = requests,
+                                        .inbox = inbox,
+                                        .stream = stream,
+                                        .projection = projection,
+                                        .done = done,
+                                        .ctx = ctx});
+}
+
+void origin_look(struct origin_check **check, struct requests *requests, const char *inbox,
+                 const char *stream, struct projection *projection, origin_done done, void *ctx)
+{
+    begin(check, &(struct origin_check){.requests = requests,
+                                        .inbox = inbox,
+                                        .stream = stream,
+                                        .projection = projection,
+                                        .looks = true,
+                                        .done = done,
+                                        .ctx = ctx});
 }
 
 void origin_forget(struct origin_check **check)

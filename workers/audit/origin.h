@@ -29,6 +29,11 @@ typedef void (*origin_done)(void *ctx, enum rc rc, const struct origin_verdict *
 void origin_begin(struct origin_check **check, struct requests *requests, const char *inbox,
                   const char *stream, struct projection *projection, origin_done done, void *ctx);
 
+// The same check without a search, beside whatever else projection does: it says only whether to go
+// on, as of the place at the time of the call. If not, origin_begin finds out the rest.
+void origin_look(struct origin_check **check, struct requests *requests, const char *inbox,
+                 const char *stream, struct projection *projection, origin_done done, void *ctx);
+
 // done is not called any more. Sets *check to NULL, which it may be already.
 void origin_forget(struct origin_check **check);
 

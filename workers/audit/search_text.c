@@ -5,7 +5,7 @@
 #include "broker/base/buf.h"
 #include "broker/base/digest.h"
 #include "broker/message/transcript.h"
-#include "broker/sql/column.h"
+#include "broker/sql/cut.h"
 
 #include <stdlib.h>
 
@@ -38,10 +38,13 @@ static void add(struct buf *out, Text text, size_t max)
 
 static Text kept(struct buf *text, struct arena *arena)
 {
-    Text copy = text_copy(arena, text->data, text->len);
+    struct buf words = {0};
+    Text copy;
 
+    cut_stored(&words, (Text){text->len, (uint8_t *)text->data});
+    copy = text_copy(arena, words.data, words.len);
     buf_fini(text);
-    column_plain_words(copy.data, copy.len);
+    buf_fini(&words);
     return copy;
 }
 

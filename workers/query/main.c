@@ -10,6 +10,10 @@
 #include "broker/run/worker.h"
 #include "workers/query/queries.h"
 
+// Every plan for the values at hand: list.c relies on it. Room for the matches of a search for a
+// common word, which are forgotten and found again otherwise.
+#define SESSION "SET plan_cache_mode = force_custom_plan; SET work_mem = '32MB';"
+
 struct app {
     const char *postgres_url;
     struct queries queries;
@@ -17,8 +21,9 @@ struct app {
 
 static const struct cfg_key keys[] = {
     CFG_STR(struct app, postgres_url, "HR_POSTGRES_URL", NULL, "Postgres, as libpq reads it"),
-    CFG_I64(struct app, queries.connections, "HR_POSTGRES_CONNECTIONS", "4", 1, 64,
-            "connections to Postgres, which is how many queries run at a time"),
+    CFG_I64(
+        struct app, queries.connections, "HR_POSTGRES_CONNECTIONS", "4", 1, 64,
+        "connections to Postgres, which is how many queries run at a time; exports have one more"),
     CFG_END,
 };
 
@@ -48,16 +53,25 @@ static bool is_ready(void *ctx, const char **reason)
     return false;
 }
 
+static enum rc open_exports(struct app *app, struct run *run)
+{
+    const struct pg_options options = {
+        .conninfo = app->postgres_url,
+        .application = run_name(run),
+        .session = SESSION,
+        .connections = 1,
+    };
+
+    return pg_open(&app->queries.exports, run_loop(run), &options);
+}
+
 static enum rc on_open(void *ctx, struct run *run)
 {
     struct app *app = ctx;
     const struct pg_options options = {
         .conninfo = app->postgres_url,
         .application = run_name(run),
-        // Every plan for the values at hand: list.c relies on it. Room for the matches of a search
-        // for a common word, which are forgotten and found again otherwise.
-        .session =
-            "SET plan_cache_mode = force_custom_plan; SET work_mem = '32MB';" BARRIER_SESSION,
+        .session = SESSION BARRIER_SESSION,
         .connections = (int)app->queries.connections,
         .on_state = on_pg_state,
         .on_notify = on_notify,
@@ -65,6 +79,8 @@ static enum rc on_open(void *ctx, struct run *run)
     };
     enum rc rc = pg_open(&app->queries.pg, run_loop(run), &options);
 
+    if (rc == RC_OK)
+        rc = open_exports(app, run);
     if (rc != RC_OK)
         return rc;
     app->queries.barrier = barrier_open(app->queries.pg, run_loop(run));
@@ -87,6 +103,7 @@ static void on_close(void *ctx) // also runs when on_open() failed
     barrier_close(app->queries.barrier);
     bucket_close(app->queries.hooks);
     bucket_close(app->queries.keys);
+    pg_close(app->queries.exports, NULL, NULL);
     pg_close(app->queries.pg, NULL, NULL);
 }
 

@@ -1,6 +1,7 @@
 // One function per query, and one table that says which command asks which.
 #include "workers/query/queries.h"
 
+#include "broker/message/issues.h"
 #include "broker/message/problem.h"
 #include "broker/nats/subjects.h"
 #include "broker/rail/commands.h"
@@ -12,6 +13,7 @@
 #include "workers/query/list.h"
 #include "workers/query/numbers.h"
 #include "workers/query/search.h"
+#include "workers/query/search_text.h"
 #include "workers/query/totals.h"
 #include "workers/query/tree.h"
 #include "workers/query/version.h"
@@ -140,8 +142,31 @@ static void ask_tree(const struct queries *q, struct command *command)
         asked(command, tree_get(q->pg, command->tenant, request, command->arena, on_tree, command));
 }
 
+// To leave some out would find what the caller does not want to see.
+static void refuse_exclusions(struct command *command)
+{
+    struct issues issues = {.arena = command->arena};
+    struct path path = {0};
+    struct problem problem;
+    const char *reason = arena_printf(command->arena, "q may exclude at most %d words or phrases",
+                                      SEARCH_EXCLUDED_MAX);
+    struct issue *issue;
+
+    path_push_name(&path, text_of("query"));
+    path_push_name(&path, text_of("q"));
+    issue = issues_add(&issues, &path, "value_error",
+                       arena_printf(command->arena, "Value error, %s", reason));
+    issue->ctx = issues_reason(command->arena, reason);
+    (void)issues_to_problem(&issues, &problem);
+    command_refuse(command, &problem);
+}
+
 static void ask_search(const struct queries *q, struct command *command)
 {
+    if (search_excluded(((const Hr__SearchPackets *)command->request)->q) > SEARCH_EXCLUDED_MAX) {
+        refuse_exclusions(command);
+        return;
+    }
     asked(command, search_packets(q->pg, command->tenant, (Hr__SearchPackets *)command->request,
                                   command->arena, on_answer, command));
 }
@@ -164,7 +189,7 @@ static void ask_audit(const struct queries *q, struct command *command)
 static void ask_export(const struct queries *q, struct command *command)
 {
     struct problem problem;
-    enum rc rc = audit_export(q->pg, command->tenant, (Hr__ExportAudit *)command->request,
+    enum rc rc = audit_export(q->exports, command->tenant, (Hr__ExportAudit *)command->request,
                               command->arena, &problem, on_answer, command);
 
     asked_or_refused(command, rc, &problem);

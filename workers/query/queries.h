@@ -11,6 +11,7 @@
 // What the queries ask; the ctx of their handlers.
 struct queries {
     struct pg *pg;
+    struct pg *exports; // a connection of their own, so that lists do not wait for them
     struct barrier *barrier;
     struct bucket *hooks;
     struct bucket *keys;

@@ -1,11 +1,12 @@
 // One pass over the text. Nothing of it but letters, digits and what is not ASCII reaches Postgres,
 // in quotes: no operator of to_tsquery can be smuggled in, and no text can be a syntax error. A
 // word that is several ("INV-2024/77", "ann@example.org") is looked for as a phrase, just as it was
-// written down: workers/audit/search_text.c.
+// written down: broker/sql/cut.h.
 #include "workers/query/search_text.h"
 
 #include "broker/base/buf.h"
 #include "broker/sql/column.h"
+#include "broker/sql/cut.h"
 
 #include <strings.h>
 
@@ -86,27 +87,77 @@ static bool is_or(const struct unit *unit)
            strncasecmp((const char *)unit->text.data, "or", 2) == 0;
 }
 
-// Is there anything but punctuation in it? An operand that has no word in it is dropped by
-// Postgres, together with its operator, but says so in its log each time.
-static bool has_word(Text text)
+// How many words there are: they have blanks between them. So many as there is room for are kept.
+static size_t count_words(struct buf *words, size_t room)
 {
-    for (size_t i = 0; i < text.len; i++) {
-        uint8_t c = text.data[i];
+    size_t count = 0;
+    bool within = false;
 
-        if (c >= 0x80 || (c >= '0' && c <= '9') || ((c | 0x20) >= 'a' && (c | 0x20) <= 'z'))
-            return true;
+    for (size_t i = 0; i < words->len; i++) {
+        bool begins = words->data[i] != ' ' && !within;
+
+        within = words->data[i] != ' ';
+        if (begins && count == room) {
+            words->len = i;
+            break;
+        }
+        count += begins;
     }
-    return false;
+    return count;
 }
 
-static void put(struct buf *out, const struct unit *unit, struct arena *arena)
+static void put_words(struct buf *out, const struct buf *words, bool prefix)
 {
-    Text text = text_copy(arena, unit->text.data, unit->text.len);
+    buf_puts(out, "'");
+    buf_append(out, words->data, words->len);
+    buf_puts(out, prefix ? "':*" : "'");
+}
 
-    column_plain_words(text.data, text.len);
-    buf_puts(out, unit->negated ? "!'" : "'");
-    buf_append(out, text.data, text.len);
-    buf_puts(out, unit->prefix ? "':*" : "'");
+// Texts that were stored by earlier versions hold a stretch without blanks as one word.
+static void put_either(struct buf *out, const struct unit *unit, const struct buf *words,
+                       bool is_beginning, struct arena *arena)
+{
+    Text before = text_copy(arena, unit->text.data, unit->text.len);
+
+    column_plain_words(before.data, before.len);
+    buf_puts(out, unit->negated ? "!" : "");
+    if (before.len == words->len && memcmp(before.data, words->data, before.len) == 0) {
+        put_words(out, words, unit->prefix || is_beginning);
+        return;
+    }
+    buf_puts(out, "(");
+    put_words(out, &(struct buf){(char *)before.data, before.len, before.len}, unit->prefix);
+    buf_puts(out, " | ");
+    put_words(out, words, unit->prefix || is_beginning);
+    buf_puts(out, ")");
+}
+
+// Appends a unit, behind an operator if it is not the first. Returns how many words it has; of none
+// nothing is appended: Postgres drops an operand without a word, together with its operator, but
+// says so in its log each time.
+static size_t put(struct buf *out, const struct unit *unit, bool alternative, size_t room,
+                  struct arena *arena)
+{
+    struct buf words = {0};
+    bool is_beginning = false;
+    size_t len;
+    size_t count;
+
+    cut_typed(&words, unit->text, &is_beginning);
+    len = words.len;
+    count = count_words(&words, room);
+    if (count > 0) {
+        if (out->len > 0)
+            buf_puts(out, alternative ? " | " : " & ");
+        if (words.len < len) { // cut: of what earlier versions stored no more can be said
+            buf_puts(out, unit->negated ? "!" : "");
+            put_words(out, &words, unit->prefix);
+        } else {
+            put_either(out, unit, &words, is_beginning, arena);
+        }
+    }
+    buf_fini(&words);
+    return count;
 }
 
 Text search_text(struct arena *arena, Text typed)
@@ -115,22 +166,32 @@ Text search_text(struct arena *arena, Text typed)
     struct buf out = {0};
     struct unit unit;
     bool alternative = false;
-    size_t count = 0;
+    size_t room = SEARCH_WORDS_MAX;
     Text text;
 
-    while (count < SEARCH_UNITS_MAX && next_unit(&scanner, &unit)) {
+    while (room > 0 && next_unit(&scanner, &unit)) {
+        size_t count;
+
         if (is_or(&unit)) {
-            alternative = count > 0;
+            alternative = out.len > 0;
             continue;
         }
-        if (!has_word(unit.text))
-            continue;
-        if (count++ > 0)
-            buf_puts(&out, alternative ? " | " : " & ");
-        put(&out, &unit, arena);
-        alternative = false;
+        count = put(&out, &unit, alternative, room, arena);
+        alternative = alternative && count == 0;
+        room -= count;
     }
     text = text_copy(arena, out.data, out.len);
     buf_fini(&out);
     return text;
+}
+
+size_t search_excluded(Text typed)
+{
+    struct scanner scanner = {typed};
+    struct unit unit;
+    size_t count = 0;
+
+    while (next_unit(&scanner, &unit))
+        count += unit.negated;
+    return count;
 }

@@ -4,11 +4,16 @@
 
 #include "broker/message/text.h"
 
-#define SEARCH_UNITS_MAX 64 // words and phrases; what comes behind them is not looked for
+#define SEARCH_WORDS_MAX 64 // those of phrases too; what comes behind them is not looked for
 
 // Words are all looked for; "in quotes" side by side; a leading - for what must not be there, OR
 // between alternatives, a trailing * for any word that begins so. The result is in to_tsquery's
 // syntax, with every word quoted, and is valid whatever the text was. Empty: nothing to look for.
 Text search_text(struct arena *arena, Text typed);
+
+#define SEARCH_EXCLUDED_MAX 16 // each is looked for in every text that the rest has found
+
+// How many words and phrases have a leading -.
+size_t search_excluded(Text typed);
 
 #endif

@@ -157,6 +157,8 @@ static void write_down(struct flight *flight)
                 on_written, flight);
 }
 
+static void note_gone(struct courier *courier);
+
 static void on_again(uv_timer_t *timer)
 {
     struct courier *courier = timer->data;
@@ -168,6 +170,7 @@ static void on_again(uv_timer_t *timer)
         if (flight->again && conn_is_up(run_conn(courier->config.run)))
             write_down(flight);
     }
+    note_gone(courier);
     courier_pump(courier); // what might not be sent before may be now
 }
 
@@ -179,6 +182,7 @@ struct note {
     char key[HOOK_KEY_BYTES];
     int64_t failing_since_us; // 0: not any more
     const char *disable;      // why; NULL: it stays active
+    uint64_t from;            // of the hook as it was; one made active again since stays active
     bool disabled;            // by this edit
 };
 
@@ -188,7 +192,7 @@ static bool edit_hook(void *ctx, Hr__Hook *hook, struct arena *arena)
 
     hook->failing_since =
         note->failing_since_us > 0 ? wire_timestamp(arena, note->failing_since_us) : NULL;
-    note->disabled = note->disable != NULL && hook->active;
+    note->disabled = note->disable != NULL && hook->active && hook->from_sequence == note->from;
     if (note->disabled) {
         hook->active = false;
         hook->has_disabled_reason = true;
@@ -256,9 +260,32 @@ static void note_hook(struct courier *courier, struct hook *hook, int64_t since_
     *note = (struct note){.courier = courier,
                           .arena = arena_create(ARENA_BYTES),
                           .failing_since_us = since_us,
-                          .disable = disable};
+                          .disable = disable,
+                          .from = hook->config->from_sequence};
     memcpy(note->key, hook->key, sizeof note->key);
     registry_edit(courier->config.registry, hook->key, note->arena, edit_hook, on_noted, note);
+}
+
+// Its entry in the bucket becomes inactive a moment after the 410, or later when another note was
+// under way: nothing more is sent until then.
+static bool is_gone(const struct hook *hook)
+{
+    return hook->gone && hook->config != NULL && hook->config->from_sequence == hook->gone_from;
+}
+
+static void note_gone_hook(struct courier *courier, struct hook *hook)
+{
+    note_hook(courier, hook, hook->failing_since_us, "It answered 410 Gone");
+}
+
+// A 410 that could not be written down at once is written down later.
+static void note_gone(struct courier *courier)
+{
+    for (struct hook *hook = queue_hooks(courier->config.queue); hook != NULL;
+         hook = hook->hh.next) {
+        if (is_gone(hook) && hook->config->active)
+            note_gone_hook(courier, hook);
+    }
 }
 
 static void judge_hook(struct courier *courier, struct hook *hook,
@@ -276,12 +303,15 @@ static void judge_hook(struct courier *courier, struct hook *hook,
     }
     if (hook->failing_since_us == 0)
         hook->failing_since_us = noted_us > 0 ? noted_us : now_us;
-    if (result->status == 410)
-        note_hook(courier, hook, hook->failing_since_us, "It answered 410 Gone");
-    else if (now_us - hook->failing_since_us > courier->config.disable_after_us)
+    if (result->status == 410) {
+        hook->gone = hook->config->active;
+        hook->gone_from = hook->config->from_sequence;
+        note_gone_hook(courier, hook);
+    } else if (now_us - hook->failing_since_us > courier->config.disable_after_us) {
         note_hook(courier, hook, hook->failing_since_us, "It has failed for too long");
-    else if (noted_us == 0 && now_us - hook->failing_since_us > NOTE_AFTER_US)
+    } else if (noted_us == 0 && now_us - hook->failing_since_us > NOTE_AFTER_US) {
         note_hook(courier, hook, hook->failing_since_us, NULL);
+    }
 }
 
 // --- sending -------------------------------------------------------------------------------------
@@ -340,7 +370,7 @@ static void send_off(struct flight *flight)
         .ctx = flight,
     };
 
-    if (hook == NULL || hook->config == NULL || !hook->config->active) {
+    if (hook == NULL || hook->config == NULL || !hook->config->active || is_gone(hook)) {
         if (hook != NULL) {
             give_up(flight, "The webhook is inactive");
             return;

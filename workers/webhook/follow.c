@@ -271,6 +271,7 @@ void follow_on_hook(void *ctx, const char *key, const Hr__Hook *config)
     }
     hook->config = config;
     if (!config->active) {
+        hook->gone = false;                        // the entry says it now
         queue_hurry(follower->config.queue, hook); // to become dead letters
         courier_pump(follower->config.courier);
     }

@@ -7,6 +7,8 @@
 #include "workers/webhook/hook_rules.h"
 #include "workers/webhook/lookup.h"
 #include "workers/webhook/secret.h"
+#include "workers/webhook/sign.h"
+#include "workers/webhook/url.h"
 
 #include <openssl/crypto.h>
 #include <stdlib.h>
@@ -25,6 +27,7 @@ struct job {
     uint8_t key_digest[DIGEST_BYTES];
     uint8_t request_digest[DIGEST_BYTES];
     Hr__Hook *hook; // a new one
+    Text url;       // as it is stored
     uint64_t end;   // of the stream
     bool repeated;
     const char *made_secret; // NULL: none was made
@@ -85,7 +88,7 @@ static void refuse_reused(struct command *command)
     command_refuse(command, &problem);
 }
 
-static void refuse_url(struct command *command, const char *reason)
+static void refuse_member(struct command *command, const char *member, const char *reason)
 {
     struct issues issues = {.arena = command->arena};
     struct path path = {0};
@@ -93,12 +96,54 @@ static void refuse_url(struct command *command, const char *reason)
     struct issue *issue;
 
     path_push_name(&path, text_of("body"));
-    path_push_name(&path, text_of("url"));
+    path_push_name(&path, text_of(member));
     issue = issues_add(&issues, &path, "value_error",
                        arena_printf(command->arena, "Value error, %s", reason));
     issue->ctx = issues_reason(command->arena, reason);
     (void)issues_to_problem(&issues, &problem);
     command_refuse(command, &problem);
+}
+
+static void refuse_url(struct command *command, const char *reason)
+{
+    refuse_member(command, "url", reason);
+}
+
+// Goes on with the URL of a command, in the form that is stored, or refuses the command.
+static void check_url(struct job *job, Text typed, lookup_done_fn done)
+{
+    struct hooks *hooks = job->hooks;
+    struct command *command = job->command;
+    const char *url = arena_copy(command->arena, typed.data, typed.len);
+    const char *normal;
+    const char *problem =
+        strlen(url) != typed.len ? "URL holds a NUL" : url_normalize(command->arena, url, &normal);
+
+    if (problem != NULL) {
+        refuse_url(command, problem);
+        return;
+    }
+    job->url = text_of(normal);
+    lookup_url(run_loop(hooks->run), hooks->allowed_hosts, normal, done, job);
+}
+
+// False: the command has been refused. The secret itself is never echoed.
+static bool takes_secret(struct command *command, Text secret)
+{
+    struct problem problem;
+    const char *reason;
+
+    if (secret.len < 16 || secret.len > SECRET_BYTES_MAX) {
+        // Over NATS an absent secret is an empty one.
+        (void)problem_set(&problem, command->arena, PROBLEM_VALIDATION,
+                          "secret should have 16 to 256 characters");
+        command_refuse(command, &problem);
+        return false;
+    }
+    reason = sign_refuses(secret.data, secret.len);
+    if (reason != NULL)
+        refuse_member(command, "secret", reason);
+    return reason == NULL;
 }
 
 // False: the command has been refused.
@@ -250,7 +295,7 @@ static void on_create_end(void *ctx, enum rc rc, uint64_t end)
     hook->has_id = hook->has_tenant = hook->has_url = hook->has_active = true;
     hook->id = text_of(job->hook_id);
     hook->tenant = text_of(command->tenant);
-    hook->url = request->url;
+    hook->url = job->url;
     hook->active = true;
     set_events(hook, arena, request->events);
     hook->n_agents = request->n_agents;
@@ -301,29 +346,13 @@ static void on_create_url(void *ctx, const char *problem)
 void hooks_on_create(void *ctx, struct command *command)
 {
     const Hr__CreateHook *request = (const Hr__CreateHook *)command->request;
-    struct hooks *hooks = ctx;
     struct issues issues = {.arena = command->arena};
     struct job *job = job_create(ctx, command, (Text){0, NULL});
-    const char *url = arena_copy(command->arena, request->url.data, request->url.len);
 
     if (request->events != NULL)
         hook_rules_events(request->events->items, request->events->n_items, &issues);
-    if (!passes(command, &issues))
-        return;
-    if (strlen(url) != request->url.len) {
-        refuse_url(command, "URL holds a NUL");
-        return;
-    }
-    if (request->secret.len < 16 || request->secret.len > SECRET_BYTES_MAX) {
-        // Over NATS an absent secret is an empty one.
-        struct problem problem;
-
-        (void)problem_set(&problem, command->arena, PROBLEM_VALIDATION,
-                          "secret should have 16 to 256 characters");
-        command_refuse(command, &problem);
-        return;
-    }
-    lookup_url(run_loop(hooks->run), hooks->allowed_hosts, url, on_create_url, job);
+    if (passes(command, &issues) && takes_secret(command, request->secret))
+        check_url(job, request->url, on_create_url);
 }
 
 // --- read ----------------------------------------------------------------------------------------
@@ -410,7 +439,7 @@ static bool edit_update(void *ctx, Hr__Hook *hook, struct arena *arena)
     if (!is_new(job, hook))
         return false;
     if (request->has_url)
-        hook->url = request->url;
+        hook->url = job->url;
     if (request->events != NULL)
         set_events(hook, arena, request->events);
     if (request->agents != NULL) {
@@ -457,11 +486,9 @@ static void on_update_url(void *ctx, const char *problem)
 
 void hooks_on_update(void *ctx, struct command *command)
 {
-    struct hooks *hooks = ctx;
     const Hr__UpdateHook *request = (const Hr__UpdateHook *)command->request;
     struct issues issues = {.arena = command->arena};
     struct job *job = job_about(ctx, command, request->hook_id);
-    const char *url;
 
     if (job == NULL)
         return;
@@ -471,15 +498,10 @@ void hooks_on_update(void *ctx, struct command *command)
     hook_rules_filter("tags", request->tags, &issues);
     if (!passes(command, &issues))
         return;
-    if (!request->has_url) {
-        ask_end(job, on_update_end);
-        return;
-    }
-    url = arena_copy(command->arena, request->url.data, request->url.len);
-    if (strlen(url) != request->url.len)
-        refuse_url(command, "URL holds a NUL");
+    if (request->has_url)
+        check_url(job, request->url, on_update_url);
     else
-        lookup_url(run_loop(hooks->run), hooks->allowed_hosts, url, on_update_url, job);
+        ask_end(job, on_update_end);
 }
 
 static bool edit_delete(void *ctx, Hr__Hook *hook, struct arena *arena)
@@ -569,16 +591,7 @@ void hooks_on_rotate(void *ctx, struct command *command)
     struct hooks *hooks = ctx;
     const Hr__RotateHook *request = (const Hr__RotateHook *)command->request;
     struct job *job = job_about(ctx, command, request->hook_id);
-    struct problem problem;
 
-    if (job == NULL)
-        return;
-    if (request->has_secret &&
-        (request->secret.len < 16 || request->secret.len > SECRET_BYTES_MAX)) {
-        (void)problem_set(&problem, command->arena, PROBLEM_VALIDATION,
-                          "secret should have 16 to 256 characters");
-        command_refuse(command, &problem);
-        return;
-    }
-    registry_edit(hooks->registry, job->key, command->arena, edit_rotate, on_edited, job);
+    if (job != NULL && (!request->has_secret || takes_secret(command, request->secret)))
+        registry_edit(hooks->registry, job->key, command->arena, edit_rotate, on_edited, job);
 }

@@ -2,7 +2,7 @@
 #include "workers/webhook/lookup.h"
 
 #include "workers/webhook/address.h"
-#include "workers/webhook/sender.h"
+#include "workers/webhook/url.h"
 
 #include <netdb.h>
 #include <stdlib.h>
@@ -56,10 +56,10 @@ void lookup_url(uv_loop_t *loop, const char *allowed_hosts, const char *url, loo
     const struct addrinfo hints = {.ai_socktype = SOCK_STREAM};
     struct lookup *lookup;
     char *host = NULL;
-    const char *problem = sender_check_url(url, &host);
+    const char *problem = url_check(url, &host);
 
     if (problem != NULL || is_known(allowed_hosts, host, &problem)) {
-        sender_host_free(host);
+        url_host_free(host);
         done(ctx, problem);
         return;
     }
@@ -73,5 +73,5 @@ void lookup_url(uv_loop_t *loop, const char *allowed_hosts, const char *url, loo
         free(lookup);
         done(ctx, NULL); // as with a name that does not resolve
     }
-    sender_host_free(host);
+    url_host_free(host);
 }

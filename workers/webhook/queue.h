@@ -100,6 +100,8 @@ struct hook {
     // The courier's.
     int64_t failing_since_us; // 0: it does not
     bool noting;              // that is being written down
+    bool gone;                // it answered 410, and gets nothing more,
+    uint64_t gone_from;       // unless it was made active again since: see Hook.from_sequence
 };
 
 struct tenant {

@@ -5,6 +5,7 @@
 #include "broker/base/timestamp.h"
 #include "workers/webhook/address.h"
 #include "workers/webhook/schedule.h"
+#include "workers/webhook/url.h"
 
 #include <curl/curl.h>
 #include <stdio.h>
@@ -16,7 +17,6 @@
 #define ANSWER_BYTES_MAX (64 * 1024) // head and body
 #define CONNECTIONS_KEPT 512
 #define SPARE_MAX 256
-#define URL_BYTES_MAX 2048
 #define CHECKED_OPTION(easy, option, value)                                                        \
     do {                                                                                           \
         if (curl_easy_setopt(easy, option, value) != CURLE_OK)                                     \
@@ -55,52 +55,6 @@ struct sender {
     size_t handles; // that libuv has not closed yet
     bool closing;
 };
-
-// --- URLs ----------------------------------------------------------------------------------------
-
-const char *sender_check_url(const char *url, char **host)
-{
-    CURLU *parts = curl_url();
-    const char *error = NULL;
-    char *user = NULL;
-    char *found = NULL;
-
-    if (parts == NULL)
-        abort();
-    if (strncmp(url, "http://", 7) != 0 && strncmp(url, "https://", 8) != 0)
-        error = "URL must start with http:// or https://";
-    else if (strlen(url) > URL_BYTES_MAX)
-        error = "URL is too long";
-    else if (strstr(url, "://")[3] == '/' || // libcurl would take a name out of the path
-             curl_url_set(parts, CURLUPART_URL, url, 0) != CURLUE_OK ||
-             curl_url_get(parts, CURLUPART_HOST, &found, 0) != CURLUE_OK || found[0] == '\0')
-        error = "Webhook URL blocked: it has no host";
-    else if (curl_url_get(parts, CURLUPART_USER, &user, 0) == CURLUE_OK)
-        error = "URL must not hold credentials";
-    for (const char *at = url; error == NULL && *at != '\0'; at++) {
-        if ((unsigned char)*at <= ' ' || *at == 0x7f)
-            error = "URL holds a blank or a control character";
-    }
-    curl_free(user);
-    curl_url_cleanup(parts);
-    if (error == NULL) {
-        size_t len = strlen(found);
-
-        if (found[0] == '[' && len > 2) { // an IPv6 address
-            memmove(found, found + 1, len - 2);
-            found[len - 2] = '\0';
-        }
-        *host = found;
-    } else {
-        curl_free(found);
-    }
-    return error;
-}
-
-void sender_host_free(char *host)
-{
-    curl_free(host);
-}
 
 // --- one exchange --------------------------------------------------------------------------------
 
@@ -255,9 +209,9 @@ void sender_post(struct sender *sender, const struct sender_request *request)
     transfer->done = request->done;
     transfer->ctx = request->ctx;
     transfer->start_ns = clock_now_ns();
-    if (sender_check_url(request->url, &host) == NULL) {
+    if (url_check(request->url, &host) == NULL) {
         transfer->allowed = address_is_allowed(sender->config.allowed_hosts, host);
-        sender_host_free(host);
+        url_host_free(host);
     }
     for (size_t i = 0; i < request->header_count; i++)
         add_header(transfer, request->headers[i].name, request->headers[i].value);

@@ -56,9 +56,4 @@ void sender_close(struct sender *sender);
 // done is never called before the return.
 void sender_post(struct sender *sender, const struct sender_request *request);
 
-// Why a URL cannot be used, as a static phrase; NULL: it can. *host: as it will be dialled, to be
-// freed with sender_host_free; set only with NULL.
-const char *sender_check_url(const char *url, char **host);
-void sender_host_free(char *host);
-
 #endif
