@@ -186,7 +186,7 @@ static void judge(struct origin_check *check, uint64_t last_seq)
     if (place->epoch == 0) {
         finish_new_epoch(check, 0, "first start");
     } else if (place->stream_created_us != check->verdict.stream_created_us) {
-        finish_new_epoch(check, 0, "the stream was made anew");
+        finish_new_epoch(check, 0, "the stream was made again");
     } else if (last_seq < place->last_seq) {
         check->stage = STAGE_SEARCH;
         check->low = 0;

@@ -1,5 +1,5 @@
-// The texts, and a small memory of them: a table in which a packet has one place, and whoever comes
-// to a place takes it. To have forgotten costs one more text sent, nothing else.
+// The texts, and a small memory of them: a table in which a packet has one place, and the one who
+// comes to a place takes it. To have forgotten costs one more text sent, nothing else.
 #include "workers/audit/search_text.h"
 
 #include "broker/base/buf.h"

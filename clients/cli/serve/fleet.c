@@ -27,9 +27,12 @@ struct program {
     {"hr-worker-" #name, #name, NATS_##user, RANK_WORKER, postgres, true},
 
 // The gateway comes last, and as one copy: it owns the port.
+// clang-format off
 static const struct program programs[FLEET_PROGRAMS] = {
-    FLEET_WORKERS(WORKER_ROW){"hr-gateway", "gateway", NATS_GATEWAY, RANK_GATEWAY, false, false},
+    FLEET_WORKERS(WORKER_ROW)
+    {"hr-gateway", "gateway", NATS_GATEWAY, RANK_GATEWAY, false, false},
 };
+// clang-format on
 
 struct env {
     struct arena *memory;
