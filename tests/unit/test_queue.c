@@ -27,9 +27,9 @@ static void tear_down(void)
 
 TestSuite(queue, .init = set_up, .fini = tear_down);
 
-static struct parcel *add(struct hook *hook, uint8_t packet)
+static struct queued *add(struct hook *hook, uint8_t packet)
 {
-    struct parcel fields = {.sequence = ++sequence};
+    struct queued fields = {.sequence = ++sequence};
 
     fields.packet_id.bytes[0] = packet;
     memcpy(fields.id.bytes, &sequence, sizeof sequence);
@@ -40,9 +40,9 @@ static struct parcel *add(struct hook *hook, uint8_t packet)
 Test(queue, sends_the_events_of_a_packet_one_behind_the_other)
 {
     struct hook *hook = queue_add_hook(queue, "acme.one", 0);
-    struct parcel *first = add(hook, 1);
-    struct parcel *second = add(hook, 1);
-    struct parcel *other = add(hook, 2);
+    struct queued *first = add(hook, 1);
+    struct queued *second = add(hook, 1);
+    struct queued *other = add(hook, 2);
 
     cr_assert_eq(queue_take(queue), first);
     cr_assert_eq(queue_take(queue), other);
@@ -67,7 +67,7 @@ Test(queue, takes_no_more_of_a_hook_than_it_may_and_no_more_than_all_may)
 {
     struct hook *one = queue_add_hook(queue, "acme.one", 0);
     struct hook *two = queue_add_hook(queue, "acme.two", 0);
-    struct parcel *taken[8];
+    struct queued *taken[8];
     size_t count = 0;
 
     for (uint8_t i = 0; i < 6; i++)
@@ -129,7 +129,7 @@ Test(queue, leaves_half_of_the_places_to_those_that_answer_at_once)
 {
     struct hook *slow = queue_add_hook(queue, "acme.slow", 0);
     struct hook *good = queue_add_hook(queue, "acme.good", 0);
-    struct parcel *taken[3];
+    struct queued *taken[3];
 
     queue_note(queue, slow, true, true);
     for (uint8_t i = 0; i < 8; i++)
@@ -185,7 +185,7 @@ Test(queue, leaves_room_however_many_are_full)
         (void)snprintf(key, sizeof key, "bad.%02d", i);
         hook = queue_add_hook(full, key, 0);
         for (int k = 0; k < 200 && !queue_is_full(full, hook); k++) {
-            struct parcel fields = {.sequence = ++sequence, .record_seq = 1};
+            struct queued fields = {.sequence = ++sequence, .record_seq = 1};
 
             memcpy(fields.id.bytes, &sequence, sizeof sequence);
             memcpy(fields.packet_id.bytes, &sequence, sizeof sequence);
@@ -205,8 +205,8 @@ Test(queue, keeps_no_more_bytes_than_it_may_and_each_body_once)
     struct hook *one = queue_add_hook(queue, "acme.one", 0);
     struct hook *two = queue_add_hook(queue, "acme.two", 0);
     struct payload *payload = queue_payload(queue, (Text){sizeof text, (uint8_t *)text});
-    struct parcel fields = {.sequence = 1, .payload = payload};
-    struct parcel *first = queue_add(queue, one, &fields);
+    struct queued fields = {.sequence = 1, .payload = payload};
+    struct queued *first = queue_add(queue, one, &fields);
 
     fields.id.bytes[0] = 2;
     queue_add(queue, two, &fields);
@@ -237,8 +237,8 @@ Test(queue, takes_one_at_a_time_of_a_hook_that_fails_until_it_does_not)
 Test(queue, knows_which_have_no_record_in_the_order_of_the_stream)
 {
     struct hook *hook = queue_add_hook(queue, "acme.one", 0);
-    struct parcel *first = add(hook, 1);
-    struct parcel *second = add(hook, 2);
+    struct queued *first = add(hook, 1);
+    struct queued *second = add(hook, 2);
 
     cr_assert_eq(hook->first_light, first);
     queue_recorded(first, 7);
@@ -253,7 +253,7 @@ Test(queue, knows_which_have_no_record_in_the_order_of_the_stream)
 Test(queue, forgets_a_hook_and_lets_what_is_taken_end)
 {
     struct hook *hook = queue_add_hook(queue, "acme.one", 0);
-    struct parcel *taken;
+    struct queued *taken;
 
     add(hook, 1);
     add(hook, 2);
@@ -274,7 +274,7 @@ Test(queue, wakes_thousands_in_the_order_of_their_time)
     int64_t last = 0;
 
     for (int i = 0; i < 2000; i++) {
-        struct parcel fields = {
+        struct queued fields = {
             .sequence = (uint64_t)i + 1, .record_seq = 1, .at_us = 1 + (i * 7919) % 10007};
 
         memcpy(fields.id.bytes, &i, sizeof i);

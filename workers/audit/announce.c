@@ -35,7 +35,7 @@ struct announcer {
 };
 
 // A head on its way; in the round's arena.
-struct parcel {
+struct announcement {
     struct announcer *announcer;
     struct seal_head head;
 };
@@ -128,29 +128,30 @@ static void arrived(struct announcer *announcer)
         note(announcer);
 }
 
-static void settle(const struct parcel *parcel, enum rc rc)
+static void settle(const struct announcement *announcement, enum rc rc)
 {
-    struct announcer *announcer = parcel->announcer;
+    struct announcer *announcer = announcement->announcer;
 
     if (rc == RC_OK) {
         pg_array_append(&announcer->tenants,
-                        pg_text(parcel->head.tenant.data, parcel->head.tenant.len));
-        pg_array_append(&announcer->numbers, pg_int8(parcel->head.count));
+                        pg_text(announcement->head.tenant.data, announcement->head.tenant.len));
+        pg_array_append(&announcer->numbers, pg_int8(announcement->head.count));
     } else {
-        log_warn("announce.failed", "tenant=%.*s reason=\"%s\"", TEXT_ARGS(parcel->head.tenant),
-                 rc_text(rc));
+        log_warn("announce.failed", "tenant=%.*s reason=\"%s\"",
+                 TEXT_ARGS(announcement->head.tenant), rc_text(rc));
     }
     arrived(announcer);
 }
 
 static void on_published(void *ctx, enum rc rc, struct msg *reply)
 {
-    const struct parcel *parcel = ctx;
+    const struct announcement *announcement = ctx;
 
-    if (rc == RC_OK && strstr(arena_copy(parcel->announcer->arena, msg_data(reply), msg_len(reply)),
-                              "\"error\"") != NULL)
+    if (rc == RC_OK &&
+        strstr(arena_copy(announcement->announcer->arena, msg_data(reply), msg_len(reply)),
+               "\"error\"") != NULL)
         rc = RC_REFUSED; // by the stream
-    settle(parcel, rc);
+    settle(announcement, rc);
 }
 
 // The whole of the round in one write, so that lines of two processes do not mix.
@@ -167,16 +168,16 @@ static enum rc append_to_file(const struct announcer *announcer, const struct bu
     return ok ? RC_OK : RC_IO;
 }
 
-static struct parcel *make_parcel(struct announcer *announcer, const struct pg_result *rows,
-                                  int row)
+static struct announcement *make_announcement(struct announcer *announcer,
+                                              const struct pg_result *rows, int row)
 {
-    struct parcel *parcel = arena_calloc(announcer->arena, 1, sizeof *parcel);
-    struct seal_head *head = &parcel->head;
+    struct announcement *announcement = arena_calloc(announcer->arena, 1, sizeof *announcement);
+    struct seal_head *head = &announcement->head;
     size_t len;
     const void *data = pg_get_bytes(rows, row, 0, &len);
     enum rc rc;
 
-    parcel->announcer = announcer;
+    announcement->announcer = announcer;
     head->tenant = text_copy(announcer->arena, data, len);
     head->shard = announcer->config.shard;
     head->count = pg_get_int(rows, row, 1);
@@ -190,14 +191,14 @@ static struct parcel *make_parcel(struct announcer *announcer, const struct pg_r
     rc = seal_head_signature(head->signature, head, announcer->config.ring, &announcer->scratch);
     assert(rc == RC_OK); // the ring named the key
     (void)rc;
-    return parcel;
+    return announcement;
 }
 
-static void publish(struct parcel *parcel, Text line)
+static void publish(struct announcement *announcement, Text line)
 {
     static const struct header json = {HEADER_CONTENT_TYPE, TYPE_JSON};
-    struct announcer *announcer = parcel->announcer;
-    const char *tenant = (const char *)parcel->head.tenant.data;
+    struct announcer *announcer = announcement->announcer;
+    const char *tenant = (const char *)announcement->head.tenant.data;
     char subject[SUBJECT_BYTES];
     const struct request request = {
         .subject = subject,
@@ -208,11 +209,11 @@ static void publish(struct parcel *parcel, Text line)
         .len = line.len,
         .timeout_ms = TIMEOUT_MS,
         .done = on_published,
-        .ctx = parcel,
+        .ctx = announcement,
     };
 
-    if (!token_is_safe(tenant, parcel->head.tenant.len)) {
-        settle(parcel, RC_OK); // no program of ours made such a subject: the file has to do
+    if (!token_is_safe(tenant, announcement->head.tenant.len)) {
+        settle(announcement, RC_OK); // no program of ours made such a subject: the file has to do
         return;
     }
     subject_audit_head(subject, tenant);
@@ -223,14 +224,14 @@ static void on_moved(void *ctx, enum rc rc, const struct pg_result *const *resul
 {
     struct announcer *announcer = ctx;
     size_t count = rc == RC_OK ? (size_t)pg_rows(results[0]) : 0;
-    struct parcel **parcels = arena_calloc(announcer->arena, count, sizeof(void *));
+    struct announcement **announcements = arena_calloc(announcer->arena, count, sizeof(void *));
     Text *lines = arena_calloc(announcer->arena, count, sizeof *lines);
     struct buf all = {0};
 
     for (size_t i = 0; i < count; i++) {
-        parcels[i] = make_parcel(announcer, results[0], (int)i);
-        lines[i] = json_of_message(announcer->arena,
-                                   &seal_head_to_wire(announcer->arena, &parcels[i]->head)->base);
+        announcements[i] = make_announcement(announcer, results[0], (int)i);
+        lines[i] = json_of_message(
+            announcer->arena, &seal_head_to_wire(announcer->arena, &announcements[i]->head)->base);
         buf_append(&all, lines[i].data, lines[i].len);
         buf_puts(&all, "\n");
     }
@@ -244,7 +245,7 @@ static void on_moved(void *ctx, enum rc rc, const struct pg_result *const *resul
     announcer->page = count;
     announcer->waiting = count + 1; // until all are sent: some may be done at once
     for (size_t i = 0; i < count; i++)
-        publish(parcels[i], lines[i]);
+        publish(announcements[i], lines[i]);
     arrived(announcer);
 }
 

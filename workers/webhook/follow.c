@@ -79,8 +79,8 @@ static void add(struct follower *follower, struct hook *hook, const char *event,
                 const Hr__PacketRecord *record, uint64_t sequence)
 {
     const struct part *part = &follower->parts[hook->partition];
-    struct parcel fields = {.sequence = sequence, .event = event};
-    const struct parcel *parcel;
+    struct queued fields = {.sequence = sequence, .event = event};
+    const struct queued *delivery;
 
     fields.id = body_delivery_id(hook->id, record->event->id);
     if (queue_find(follower->config.queue, &fields.id) != NULL ||
@@ -91,9 +91,9 @@ static void add(struct follower *follower, struct hook *hook, const char *event,
         return; // no program of ours made it
     fields.payload = payload_of(follower, event, record);
     fields.created_us = wire_timestamp_us(record->event->at);
-    parcel = queue_add(follower->config.queue, hook, &fields);
-    if (queue_is_stuck(parcel))
-        courier_store(follower->config.courier, parcel);
+    delivery = queue_add(follower->config.queue, hook, &fields);
+    if (queue_is_stuck(delivery))
+        dispatcher_store(follower->config.dispatcher, delivery);
 }
 
 // False: the hook wants it and has no room.
@@ -161,7 +161,7 @@ static void offer_to_all(struct follower *follower, struct msg *msg, uint64_t se
         return;
     for (struct hook *hook = tenant->hooks; hook != NULL; hook = hook->sibling)
         offer_in_turn(follower, hook, stored.record, sequence);
-    courier_pump(follower->config.courier);
+    dispatcher_pump(follower->config.dispatcher);
 }
 
 static void on_message(void *ctx, struct msg *msg, const struct delivery *delivery)
@@ -197,7 +197,7 @@ static bool on_offer(void *ctx, struct hook *hook, struct msg *msg, uint64_t seq
 
 static void on_moved(void *ctx)
 {
-    courier_pump(((struct follower *)ctx)->config.courier);
+    dispatcher_pump(((struct follower *)ctx)->config.dispatcher);
 }
 
 static void on_tick(uv_timer_t *timer)
@@ -273,7 +273,7 @@ void follow_on_hook(void *ctx, const char *key, const Hr__Hook *config)
     if (!config->active) {
         hook->gone = false;                        // the entry says it now
         queue_hurry(follower->config.queue, hook); // to become dead letters
-        courier_pump(follower->config.courier);
+        dispatcher_pump(follower->config.dispatcher);
     }
     catchup_look(follower->catchup);
 }
@@ -314,7 +314,7 @@ static void add_hook(void *ctx, const char *key, const ProtobufCMessage *message
     hook->from = config->from_sequence;
 }
 
-static void add_parcel(void *ctx, const char *key, const struct parcel *fields)
+static void add_delivery(void *ctx, const char *key, const struct queued *fields)
 {
     struct activation *activation = ctx;
     struct queue *queue = activation->follower->config.queue;
@@ -348,14 +348,14 @@ static void on_recovered(void *ctx, unsigned partition)
     part->state = ACTIVE;
     registry_each(follower->config.registry, add_hook, &activation);
     set_behind(follower, part->last);
-    recovery_each(part->recovery, add_parcel, &activation);
+    recovery_each(part->recovery, add_delivery, &activation);
     part->settled = recovery_take_settled(part->recovery);
     recovery_close(part->recovery);
     part->recovery = NULL;
     part->last = NULL;
     log_info("follow.active", "partition=%u sequence=%" PRIu64, partition, part->progress.read);
     read_from_lowest(follower);
-    courier_pump(follower->config.courier);
+    dispatcher_pump(follower->config.dispatcher);
     catchup_look(follower->catchup);
 }
 
@@ -462,9 +462,9 @@ void follow_on_lost(void *ctx, unsigned partition)
 
 // A delivery that was found unfinished may be over before its event is read, and must not be
 // thought new then.
-void follow_on_finished(struct follower *follower, const struct parcel *parcel)
+void follow_on_finished(struct follower *follower, const struct queued *delivery)
 {
-    const struct hook *hook = parcel->hook;
+    const struct hook *hook = delivery->hook;
     struct part *part;
     uint64_t read;
 
@@ -472,8 +472,8 @@ void follow_on_finished(struct follower *follower, const struct parcel *parcel)
         return;
     part = &follower->parts[hook->partition];
     read = hook->behind ? hook->position : part->progress.read;
-    if (part->state == ACTIVE && parcel->sequence > read)
-        settled_add(&part->settled, &parcel->id, parcel->sequence);
+    if (part->state == ACTIVE && delivery->sequence > read)
+        settled_add(&part->settled, &delivery->id, delivery->sequence);
 }
 
 // --- how far it has come -------------------------------------------------------------------------
@@ -504,7 +504,7 @@ void follow_fill(void *ctx, unsigned partition, Hr__PartitionOwner *owner, struc
     if (part->state == ACTIVE) {
         store_progress(follower, partition, owner, arena);
         progress_refresh(follower->config.queue, partition, follower->config.records->last,
-                         follower->config.courier);
+                         follower->config.dispatcher);
     } else if (part->state == RECOVERING && part->last != NULL) {
         *owner = *part->last;
     } else if (part->state == LEAVING) {
@@ -524,7 +524,7 @@ bool follow_may_leave(void *ctx, unsigned partition)
         part->state = LEAVING;
         drop_hooks(follower, partition);
     }
-    return courier_in_hand(follower->config.courier, partition) == 0;
+    return dispatcher_in_hand(follower->config.dispatcher, partition) == 0;
 }
 
 // --- reading -------------------------------------------------------------------------------------

@@ -9,7 +9,7 @@
 #ifndef WORKERS_WEBHOOK_FOLLOW_H
 #define WORKERS_WEBHOOK_FOLLOW_H
 
-#include "workers/webhook/courier.h"
+#include "workers/webhook/dispatcher.h"
 #include "workers/webhook/owners.h"
 
 struct follower;
@@ -19,7 +19,7 @@ struct follow_config {
     struct queue *queue;
     struct records *records;
     struct registry *registry;
-    struct courier *courier;
+    struct dispatcher *dispatcher;
 };
 
 // config is copied.
@@ -33,8 +33,8 @@ void follow_fill(void *follower, unsigned partition, Hr__PartitionOwner *owner,
                  struct arena *arena);
 bool follow_may_leave(void *follower, unsigned partition);
 
-// For the courier: a delivery is over.
-void follow_on_finished(struct follower *follower, const struct parcel *parcel);
+// For the dispatcher: a delivery is over.
+void follow_on_finished(struct follower *follower, const struct queued *delivery);
 
 // For the registry.
 void follow_on_hook(void *follower, const char *key, const Hr__Hook *hook);

@@ -16,7 +16,7 @@ struct hooks {
     struct registry *registry;
     struct records *records;
     struct attempts attempts;
-    struct turns turns; // of attempts that are no flights of the courier
+    struct turns turns; // of attempts that are no flights of the dispatcher
     const char *allowed_hosts;
     int64_t per_tenant;  // hooks
     int64_t rotation_us; // how long the old secret signs as well

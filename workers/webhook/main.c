@@ -35,7 +35,7 @@ struct app {
     struct keyring *ring;
     struct records records;
     struct queue *queue;
-    struct courier *courier;
+    struct dispatcher *dispatcher;
     struct follower *follower;
     struct owners *owners;
 };
@@ -111,12 +111,12 @@ static bool may_send(void *ctx)
     return app->owners != NULL && owners_are_sure(app->owners);
 }
 
-static void on_finished(void *ctx, const struct parcel *parcel)
+static void on_finished(void *ctx, const struct queued *delivery)
 {
     struct app *app = ctx;
 
     if (app->follower != NULL)
-        follow_on_finished(app->follower, parcel);
+        follow_on_finished(app->follower, delivery);
 }
 
 static void open_parts(struct app *app, struct run *run)
@@ -139,21 +139,21 @@ static void open_parts(struct app *app, struct run *run)
     app->queue = queue_create(&limits);
     app->hooks.registry =
         registry_open(&(struct registry_config){.run = run, .on_change = on_hook, .ctx = app});
-    app->courier = courier_open(
-        &(struct courier_config){.run = run,
-                                 .queue = app->queue,
-                                 .records = &app->records,
-                                 .registry = app->hooks.registry,
-                                 .attempts = &app->hooks.attempts,
-                                 .disable_after_us = app->disable_seconds * US_PER_SECOND,
-                                 .may_send = may_send,
-                                 .finished = on_finished,
-                                 .ctx = app});
+    app->dispatcher = dispatcher_open(
+        &(struct dispatcher_config){.run = run,
+                                    .queue = app->queue,
+                                    .records = &app->records,
+                                    .registry = app->hooks.registry,
+                                    .attempts = &app->hooks.attempts,
+                                    .disable_after_us = app->disable_seconds * US_PER_SECOND,
+                                    .may_send = may_send,
+                                    .finished = on_finished,
+                                    .ctx = app});
     app->follower = follow_open(&(struct follow_config){.run = run,
                                                         .queue = app->queue,
                                                         .records = &app->records,
                                                         .registry = app->hooks.registry,
-                                                        .courier = app->courier});
+                                                        .dispatcher = app->dispatcher});
     app->owners = owners_open(run, &(struct owners_config){.name = app->name,
                                                            .on_taken = follow_on_taken,
                                                            .on_lost = follow_on_lost,
@@ -196,7 +196,7 @@ static void on_drain(void *ctx)
     struct app *app = ctx;
 
     orders_drain(app->hooks.orders);
-    courier_drain(app->courier);
+    dispatcher_drain(app->dispatcher);
     owners_drain(app->owners);
 }
 
@@ -204,7 +204,7 @@ static size_t on_in_hand(void *ctx)
 {
     struct app *app = ctx;
 
-    return courier_count(app->courier) + owners_in_hand(app->owners);
+    return dispatcher_count(app->dispatcher) + owners_in_hand(app->owners);
 }
 
 static void on_close(void *ctx) // also runs when on_open() failed
@@ -214,7 +214,7 @@ static void on_close(void *ctx) // also runs when on_open() failed
     sender_close(app->hooks.attempts.sender);
     owners_close(app->owners);
     follow_close(app->follower);
-    courier_close(app->courier);
+    dispatcher_close(app->dispatcher);
     queue_destroy(app->queue);
     registry_close(app->hooks.registry);
     orders_close(app->hooks.orders);

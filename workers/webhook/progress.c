@@ -43,12 +43,12 @@ static uint64_t drop_marks(struct progress *progress, uint64_t floor)
     return progress->marks[0].deliveries_seq;
 }
 
-static void note_oldest(void *ctx, struct parcel *parcel)
+static void note_oldest(void *ctx, struct queued *delivery)
 {
     uint64_t *oldest = ctx;
 
-    if (parcel->record_seq != 0 && parcel->record_seq <= *oldest)
-        *oldest = parcel->record_seq - 1;
+    if (delivery->record_seq != 0 && delivery->record_seq <= *oldest)
+        *oldest = delivery->record_seq - 1;
 }
 
 static void add_behind(Hr__PartitionOwner *owner, struct arena *arena, const struct hook *hook,
@@ -112,26 +112,26 @@ uint64_t progress_fill(struct progress *progress, const struct progress_view *vi
 }
 
 struct refresh {
-    struct courier *courier;
+    struct dispatcher *dispatcher;
     uint64_t before;
     unsigned left;
 };
 
-static void refresh(void *ctx, struct parcel *parcel)
+static void refresh(void *ctx, struct queued *delivery)
 {
     struct refresh *wanted = ctx;
 
-    if (wanted->left == 0 || parcel->record_seq == 0 || parcel->record_seq >= wanted->before ||
-        parcel->state == PARCEL_TAKEN)
+    if (wanted->left == 0 || delivery->record_seq == 0 || delivery->record_seq >= wanted->before ||
+        delivery->state == DELIVERY_TAKEN)
         return;
     wanted->left--;
-    courier_refresh(wanted->courier, parcel);
+    dispatcher_refresh(wanted->dispatcher, delivery);
 }
 
 void progress_refresh(struct queue *queue, unsigned partition, uint64_t deliveries_end,
-                      struct courier *courier)
+                      struct dispatcher *dispatcher)
 {
-    struct refresh wanted = {courier, 0, REFRESH_AT_ONCE};
+    struct refresh wanted = {dispatcher, 0, REFRESH_AT_ONCE};
 
     if (deliveries_end <= REFRESH_BEHIND)
         return;

@@ -2,7 +2,7 @@
 #ifndef WORKERS_WEBHOOK_PROGRESS_H
 #define WORKERS_WEBHOOK_PROGRESS_H
 
-#include "workers/webhook/courier.h"
+#include "workers/webhook/dispatcher.h"
 
 #define PROGRESS_MARKS 64
 
@@ -33,6 +33,6 @@ uint64_t progress_fill(struct progress *progress, const struct progress_view *vi
 
 // Writes some of the oldest records again if they keep the checkpoint far back.
 void progress_refresh(struct queue *queue, unsigned partition, uint64_t deliveries_end,
-                      struct courier *courier);
+                      struct dispatcher *dispatcher);
 
 #endif

@@ -13,20 +13,20 @@
 struct line {
     UT_hash_handle hh; // by packet_id
     struct uuid packet_id;
-    struct parcel *first;
-    struct parcel *last;
+    struct queued *first;
+    struct queued *last;
 };
 
 struct queue {
     struct queue_limits limits;
     struct hook *hooks;
     struct tenant *tenants;
-    struct parcel *deliveries;
+    struct queued *deliveries;
     struct lane *lanes[PACES]; // of tenants that have something to send
     unsigned taken[PACES];     // those in trouble count as STEADY as well
     size_t payload_bytes;
     bool closing;
-    struct parcel **heap; // of those that wait, the next first
+    struct queued **heap; // of those that wait, the next first
     size_t heap_count;
     size_t heap_cap;
 };
@@ -50,26 +50,26 @@ struct queue *queue_create(const struct queue_limits *limits)
 
 // --- waiting -------------------------------------------------------------------------------------
 
-static void heap_set(struct queue *queue, size_t at, struct parcel *parcel)
+static void heap_set(struct queue *queue, size_t at, struct queued *delivery)
 {
-    queue->heap[at] = parcel;
-    parcel->heap_at = at;
+    queue->heap[at] = delivery;
+    delivery->heap_at = at;
 }
 
 static void heap_up(struct queue *queue, size_t at)
 {
-    struct parcel *parcel = queue->heap[at];
+    struct queued *delivery = queue->heap[at];
 
-    while (at > 0 && queue->heap[(at - 1) / 2]->at_us > parcel->at_us) {
+    while (at > 0 && queue->heap[(at - 1) / 2]->at_us > delivery->at_us) {
         heap_set(queue, at, queue->heap[(at - 1) / 2]);
         at = (at - 1) / 2;
     }
-    heap_set(queue, at, parcel);
+    heap_set(queue, at, delivery);
 }
 
 static void heap_down(struct queue *queue, size_t at)
 {
-    struct parcel *parcel = queue->heap[at];
+    struct queued *delivery = queue->heap[at];
 
     for (;;) {
         size_t child = at * 2 + 1;
@@ -79,15 +79,15 @@ static void heap_down(struct queue *queue, size_t at)
         if (child + 1 < queue->heap_count &&
             queue->heap[child + 1]->at_us < queue->heap[child]->at_us)
             child++;
-        if (queue->heap[child]->at_us >= parcel->at_us)
+        if (queue->heap[child]->at_us >= delivery->at_us)
             break;
         heap_set(queue, at, queue->heap[child]);
         at = child;
     }
-    heap_set(queue, at, parcel);
+    heap_set(queue, at, delivery);
 }
 
-static void heap_add(struct queue *queue, struct parcel *parcel)
+static void heap_add(struct queue *queue, struct queued *delivery)
 {
     if (queue->heap_count == queue->heap_cap) {
         queue->heap_cap = queue->heap_cap > 0 ? queue->heap_cap * 2 : 64;
@@ -95,16 +95,16 @@ static void heap_add(struct queue *queue, struct parcel *parcel)
         if (queue->heap == NULL)
             abort();
     }
-    heap_set(queue, queue->heap_count++, parcel);
+    heap_set(queue, queue->heap_count++, delivery);
     heap_up(queue, queue->heap_count - 1);
 }
 
-static void heap_remove(struct queue *queue, const struct parcel *parcel)
+static void heap_remove(struct queue *queue, const struct queued *delivery)
 {
-    size_t at = parcel->heap_at;
-    struct parcel *last = queue->heap[--queue->heap_count];
+    size_t at = delivery->heap_at;
+    struct queued *last = queue->heap[--queue->heap_count];
 
-    if (last == parcel)
+    if (last == delivery)
         return;
     heap_set(queue, at, last);
     heap_down(queue, at);
@@ -203,17 +203,17 @@ static void count_taken(struct queue *queue, const struct hook *hook, int more)
     }
 }
 
-static void make_ready(struct queue *queue, struct parcel *parcel)
+static void make_ready(struct queue *queue, struct queued *delivery)
 {
-    struct hook *hook = parcel->hook;
+    struct hook *hook = delivery->hook;
 
-    parcel->state = PARCEL_READY;
-    parcel->ready_next = NULL;
+    delivery->state = DELIVERY_READY;
+    delivery->ready_next = NULL;
     if (hook->ready == NULL)
-        hook->ready = parcel;
+        hook->ready = delivery;
     else
-        hook->ready_last->ready_next = parcel;
-    hook->ready_last = parcel;
+        hook->ready_last->ready_next = delivery;
+    hook->ready_last = delivery;
     list(queue, hook);
 }
 
@@ -275,28 +275,28 @@ struct hook *queue_add_hook(struct queue *queue, const char *key, unsigned parti
     return hook;
 }
 
-static void parcel_free(struct queue *queue, struct parcel *parcel)
+static void delivery_free(struct queue *queue, struct queued *delivery)
 {
-    if (parcel->hook != NULL) // otherwise it was dropped
-        HASH_DEL(queue->deliveries, parcel);
-    queue_payload_drop(queue, parcel->payload);
-    free(parcel);
+    if (delivery->hook != NULL) // otherwise it was dropped
+        HASH_DEL(queue->deliveries, delivery);
+    queue_payload_drop(queue, delivery->payload);
+    free(delivery);
 }
 
 static void drop_line(struct queue *queue, struct line *line)
 {
-    struct parcel *next;
+    struct queued *next;
 
-    for (struct parcel *parcel = line->first; parcel != NULL; parcel = next) {
-        next = parcel->next;
-        if (parcel->state == PARCEL_WAITING)
-            heap_remove(queue, parcel);
-        if (parcel->state == PARCEL_TAKEN && !queue->closing) {
+    for (struct queued *delivery = line->first; delivery != NULL; delivery = next) {
+        next = delivery->next;
+        if (delivery->state == DELIVERY_WAITING)
+            heap_remove(queue, delivery);
+        if (delivery->state == DELIVERY_TAKEN && !queue->closing) {
             assert(queue->deliveries != NULL);
-            HASH_DEL(queue->deliveries, parcel); // it may come again with its hook meanwhile
-            parcel->hook = NULL;
+            HASH_DEL(queue->deliveries, delivery); // it may come again with its hook meanwhile
+            delivery->hook = NULL;
         } else {
-            parcel_free(queue, parcel);
+            delivery_free(queue, delivery);
         }
     }
 }
@@ -391,127 +391,127 @@ void queue_payload_drop(struct queue *queue, struct payload *payload)
     free(payload);
 }
 
-struct parcel *queue_find(const struct queue *queue, const struct uuid *id)
+struct queued *queue_find(const struct queue *queue, const struct uuid *id)
 {
-    struct parcel *parcel = NULL;
+    struct queued *delivery = NULL;
 
-    HASH_FIND(hh, queue->deliveries, id, sizeof *id, parcel);
-    return parcel;
+    HASH_FIND(hh, queue->deliveries, id, sizeof *id, delivery);
+    return delivery;
 }
 
-static void join_line(struct parcel *parcel)
+static void join_line(struct queued *delivery)
 {
-    struct hook *hook = parcel->hook;
+    struct hook *hook = delivery->hook;
     struct line *line = NULL;
 
-    HASH_FIND(hh, hook->lines, &parcel->packet_id, sizeof parcel->packet_id, line);
+    HASH_FIND(hh, hook->lines, &delivery->packet_id, sizeof delivery->packet_id, line);
     if (line == NULL) {
         line = make(sizeof *line);
-        line->packet_id = parcel->packet_id;
+        line->packet_id = delivery->packet_id;
         HASH_ADD(hh, hook->lines, packet_id, sizeof line->packet_id, line);
-        line->first = parcel;
+        line->first = delivery;
     } else {
-        line->last->next = parcel;
+        line->last->next = delivery;
     }
-    line->last = parcel;
-    parcel->line = line;
+    line->last = delivery;
+    delivery->line = line;
 }
 
-static void join_light(struct parcel *parcel)
+static void join_light(struct queued *delivery)
 {
-    struct hook *hook = parcel->hook;
+    struct hook *hook = delivery->hook;
 
-    parcel->lighter = hook->last_light;
+    delivery->lighter = hook->last_light;
     if (hook->last_light != NULL)
-        hook->last_light->heavier = parcel;
+        hook->last_light->heavier = delivery;
     else
-        hook->first_light = parcel;
-    hook->last_light = parcel;
+        hook->first_light = delivery;
+    hook->last_light = delivery;
     hook->light++;
 }
 
-static void leave_light(struct parcel *parcel)
+static void leave_light(struct queued *delivery)
 {
-    struct hook *hook = parcel->hook;
+    struct hook *hook = delivery->hook;
 
-    if (parcel->lighter != NULL)
-        parcel->lighter->heavier = parcel->heavier;
+    if (delivery->lighter != NULL)
+        delivery->lighter->heavier = delivery->heavier;
     else
-        hook->first_light = parcel->heavier;
-    if (parcel->heavier != NULL)
-        parcel->heavier->lighter = parcel->lighter;
+        hook->first_light = delivery->heavier;
+    if (delivery->heavier != NULL)
+        delivery->heavier->lighter = delivery->lighter;
     else
-        hook->last_light = parcel->lighter;
-    parcel->lighter = NULL;
-    parcel->heavier = NULL;
+        hook->last_light = delivery->lighter;
+    delivery->lighter = NULL;
+    delivery->heavier = NULL;
     hook->light--;
 }
 
-static void begin_waiting(struct queue *queue, struct parcel *parcel, int64_t at_us)
+static void begin_waiting(struct queue *queue, struct queued *delivery, int64_t at_us)
 {
-    parcel->at_us = at_us;
+    delivery->at_us = at_us;
     if (at_us == 0) {
-        make_ready(queue, parcel);
+        make_ready(queue, delivery);
         return;
     }
-    parcel->state = PARCEL_WAITING;
-    heap_add(queue, parcel);
+    delivery->state = DELIVERY_WAITING;
+    heap_add(queue, delivery);
 }
 
-struct parcel *queue_add(struct queue *queue, struct hook *hook, const struct parcel *fields)
+struct queued *queue_add(struct queue *queue, struct hook *hook, const struct queued *fields)
 {
-    struct parcel *parcel = make(sizeof *parcel);
+    struct queued *delivery = make(sizeof *delivery);
 
-    *parcel = *fields;
-    parcel->hook = hook;
-    if (parcel->payload != NULL)
-        parcel->payload->owners++;
+    *delivery = *fields;
+    delivery->hook = hook;
+    if (delivery->payload != NULL)
+        delivery->payload->owners++;
     hook->count++;
     hook->tenant->count++;
-    HASH_ADD(hh, queue->deliveries, id, sizeof parcel->id, parcel);
-    join_line(parcel);
-    if (parcel->record_seq == 0)
-        join_light(parcel);
-    if (parcel->line->first == parcel)
-        begin_waiting(queue, parcel, parcel->at_us);
+    HASH_ADD(hh, queue->deliveries, id, sizeof delivery->id, delivery);
+    join_line(delivery);
+    if (delivery->record_seq == 0)
+        join_light(delivery);
+    if (delivery->line->first == delivery)
+        begin_waiting(queue, delivery, delivery->at_us);
     else
-        parcel->state = PARCEL_BLOCKED;
-    return parcel;
+        delivery->state = DELIVERY_BLOCKED;
+    return delivery;
 }
 
-bool queue_is_stuck(const struct parcel *parcel)
+bool queue_is_stuck(const struct queued *delivery)
 {
-    return parcel->state == PARCEL_BLOCKED && parcel->line->first->record_seq != 0;
+    return delivery->state == DELIVERY_BLOCKED && delivery->line->first->record_seq != 0;
 }
 
-struct parcel *queue_take(struct queue *queue)
+struct queued *queue_take(struct queue *queue)
 {
     struct hook *hook = next_turn(queue);
-    struct parcel *parcel;
+    struct queued *delivery;
 
     if (hook == NULL)
         return NULL;
-    parcel = hook->ready;
-    hook->ready = parcel->ready_next;
-    parcel->ready_next = NULL;
-    parcel->state = PARCEL_TAKEN;
+    delivery = hook->ready;
+    hook->ready = delivery->ready_next;
+    delivery->ready_next = NULL;
+    delivery->state = DELIVERY_TAKEN;
     hook->taken++;
     count_taken(queue, hook, 1);
     list(queue, hook);
-    return parcel;
+    return delivery;
 }
 
-void queue_recorded(struct parcel *parcel, uint64_t record_seq)
+void queue_recorded(struct queued *delivery, uint64_t record_seq)
 {
-    if (parcel->record_seq == 0 && parcel->hook != NULL)
-        leave_light(parcel);
-    parcel->record_seq = record_seq;
+    if (delivery->record_seq == 0 && delivery->hook != NULL)
+        leave_light(delivery);
+    delivery->record_seq = record_seq;
 }
 
-void queue_lighten(struct queue *queue, struct parcel *parcel)
+void queue_lighten(struct queue *queue, struct queued *delivery)
 {
-    queue_payload_drop(queue, parcel->payload);
-    parcel->payload = NULL;
+    queue_payload_drop(queue, delivery->payload);
+    delivery->payload = NULL;
 }
 
 static void give_back(struct queue *queue, struct hook *hook)
@@ -521,40 +521,40 @@ static void give_back(struct queue *queue, struct hook *hook)
     list(queue, hook);
 }
 
-void queue_retry(struct queue *queue, struct parcel *parcel, int64_t at_us)
+void queue_retry(struct queue *queue, struct queued *delivery, int64_t at_us)
 {
-    if (parcel->hook == NULL) {
-        parcel_free(queue, parcel);
+    if (delivery->hook == NULL) {
+        delivery_free(queue, delivery);
         return;
     }
-    if (parcel->record_seq != 0)
-        queue_lighten(queue, parcel);
-    begin_waiting(queue, parcel, at_us);
-    give_back(queue, parcel->hook);
+    if (delivery->record_seq != 0)
+        queue_lighten(queue, delivery);
+    begin_waiting(queue, delivery, at_us);
+    give_back(queue, delivery->hook);
 }
 
-void queue_done(struct queue *queue, struct parcel *parcel)
+void queue_done(struct queue *queue, struct queued *delivery)
 {
-    struct hook *hook = parcel->hook;
-    struct line *line = parcel->line;
+    struct hook *hook = delivery->hook;
+    struct line *line = delivery->line;
 
     if (hook == NULL) {
-        parcel_free(queue, parcel);
+        delivery_free(queue, delivery);
         return;
     }
-    assert(line->first == parcel);
-    if (parcel->record_seq == 0)
-        leave_light(parcel);
+    assert(line->first == delivery);
+    if (delivery->record_seq == 0)
+        leave_light(delivery);
     hook->count--;
     hook->tenant->count--;
-    line->first = parcel->next;
+    line->first = delivery->next;
     if (line->first != NULL) {
         begin_waiting(queue, line->first, line->first->at_us);
     } else {
         HASH_DEL(hook->lines, line);
         free(line);
     }
-    parcel_free(queue, parcel);
+    delivery_free(queue, delivery);
     give_back(queue, hook);
 }
 
@@ -587,11 +587,11 @@ int64_t queue_next_at(const struct queue *queue)
     return queue->heap_count > 0 ? queue->heap[0]->at_us : QUEUE_NEVER;
 }
 
-static void end_waiting(struct queue *queue, struct parcel *parcel)
+static void end_waiting(struct queue *queue, struct queued *delivery)
 {
-    heap_remove(queue, parcel);
-    parcel->at_us = 0;
-    make_ready(queue, parcel);
+    heap_remove(queue, delivery);
+    delivery->at_us = 0;
+    make_ready(queue, delivery);
 }
 
 void queue_wake(struct queue *queue, int64_t now_us)
@@ -603,19 +603,19 @@ void queue_wake(struct queue *queue, int64_t now_us)
 void queue_hurry(struct queue *queue, struct hook *hook)
 {
     for (struct line *line = hook->lines; line != NULL; line = line->hh.next) {
-        for (struct parcel *at = line->first; at != NULL; at = at->next) {
-            if (at->state == PARCEL_WAITING)
+        for (struct queued *at = line->first; at != NULL; at = at->next) {
+            if (at->state == DELIVERY_WAITING)
                 end_waiting(queue, at);
-            else if (at->state == PARCEL_BLOCKED)
+            else if (at->state == DELIVERY_BLOCKED)
                 at->at_us = 0;
         }
     }
 }
 
-void queue_each(struct hook *hook, void (*visit)(void *ctx, struct parcel *parcel), void *ctx)
+void queue_each(struct hook *hook, void (*visit)(void *ctx, struct queued *delivery), void *ctx)
 {
     for (struct line *line = hook->lines; line != NULL; line = line->hh.next) {
-        for (struct parcel *at = line->first; at != NULL; at = at->next)
+        for (struct queued *at = line->first; at != NULL; at = at->next)
             visit(ctx, at);
     }
 }

@@ -1,7 +1,7 @@
 // Deliveries that are not finished: what may be sent next, and what has to wait. No input or
 // output, and no clock.
 //
-// Order: of one packet, a hook is told of an event only when it is done with the one before. Other
+// Order: of one packet, a hook gets an event only when it is done with the one before. Other
 // packets go on.
 //
 // Fairness: tenants take lane, and within a tenant its hooks. Hooks in trouble, which fail or take
@@ -20,23 +20,23 @@
 #define HOOK_KEY_BYTES (TOKEN_MAX + UUID_TEXT_BYTES + 1)
 #define QUEUE_NEVER INT64_MAX
 
-enum parcel_state {
-    PARCEL_BLOCKED, // an earlier event of its packet comes first
-    PARCEL_WAITING, // for its next attempt
-    PARCEL_READY,
-    PARCEL_TAKEN, // somebody is at it: queue_take gave it away
+enum queued_state {
+    DELIVERY_BLOCKED, // an earlier event of its packet comes first
+    DELIVERY_WAITING, // for its next attempt
+    DELIVERY_READY,
+    DELIVERY_TAKEN, // somebody is at it: queue_take gave it away
 };
 
-struct parcel {
+struct queued {
     UT_hash_handle hh; // by id
     struct hook *hook; // NULL: the hook was dropped while this one was taken
     struct line *line;
-    struct parcel *next; // in its line
-    struct parcel *ready_next;
-    struct parcel *lighter; // those without a record, in the order of the stream
-    struct parcel *heavier;
+    struct queued *next; // in its line
+    struct queued *ready_next;
+    struct queued *lighter; // those without a record, in the order of the stream
+    struct queued *heavier;
     size_t heap_at; // while WAITING
-    enum parcel_state state;
+    enum queued_state state;
     struct uuid id;
     struct uuid packet_id;
     uint64_t sequence;   // of the event
@@ -74,10 +74,10 @@ struct hook {
 
     // The queue's.
     struct line *lines;
-    struct parcel *first_light; // without a record
-    struct parcel *last_light;
-    struct parcel *ready;
-    struct parcel *ready_last;
+    struct queued *first_light; // without a record
+    struct queued *last_light;
+    struct queued *ready;
+    struct queued *ready_last;
     size_t light;   // how many have no record
     size_t count;   // of all its deliveries
     unsigned limit; // of those taken at a time
@@ -97,7 +97,7 @@ struct hook {
     uint64_t requeued;  // the last recovery that was carried out here; see Hook.requeued
     uint64_t from;      // as it was when last seen; see Hook.from_sequence
 
-    // The courier's.
+    // The dispatcher's.
     int64_t failing_since_us; // 0: it does not
     bool noting;              // that is being written down
     bool gone;                // it answered 410, and gets nothing more,
@@ -163,29 +163,29 @@ bool queue_is_full(const struct queue *queue, const struct hook *hook);
 // Could it take a good number more?
 bool queue_has_room(const struct queue *queue, const struct hook *hook);
 
-struct parcel *queue_find(const struct queue *queue, const struct uuid *id);
+struct queued *queue_find(const struct queue *queue, const struct uuid *id);
 
 // A new one; of one packet they must come in the order of the stream. record_seq: 0 for none.
 // at_us: 0: now. payload: becomes an owner of it.
-struct parcel *queue_add(struct queue *queue, struct hook *hook, const struct parcel *fields);
+struct queued *queue_add(struct queue *queue, struct hook *hook, const struct queued *fields);
 
 // Is an earlier event of the packet waiting for a retry, so that this one may stay for long?
-bool queue_is_stuck(const struct parcel *parcel);
+bool queue_is_stuck(const struct queued *delivery);
 
 // What is to be sent next; NULL: nothing now.
-struct parcel *queue_take(struct queue *queue);
+struct queued *queue_take(struct queue *queue);
 
 // It has a record now.
-void queue_recorded(struct parcel *parcel, uint64_t record_seq);
+void queue_recorded(struct queued *delivery, uint64_t record_seq);
 
 // Its body is in its record, and need not be kept.
-void queue_lighten(struct queue *queue, struct parcel *parcel);
+void queue_lighten(struct queue *queue, struct queued *delivery);
 
 // A taken one is to be tried again.
-void queue_retry(struct queue *queue, struct parcel *parcel, int64_t at_us);
+void queue_retry(struct queue *queue, struct queued *delivery, int64_t at_us);
 
 // A taken one is over: it is gone. The same for one whose hook was dropped.
-void queue_done(struct queue *queue, struct parcel *parcel);
+void queue_done(struct queue *queue, struct queued *delivery);
 
 // How an attempt went, for how many may be taken at a time. slow: it took long.
 void queue_note(struct queue *queue, struct hook *hook, bool succeeded, bool slow);
@@ -198,7 +198,7 @@ void queue_wake(struct queue *queue, int64_t now_us);
 void queue_hurry(struct queue *queue, struct hook *hook);
 
 // Of the hook's deliveries, in no order: calls visit for each.
-void queue_each(struct hook *hook, void (*visit)(void *ctx, struct parcel *parcel), void *ctx);
+void queue_each(struct hook *hook, void (*visit)(void *ctx, struct queued *delivery), void *ctx);
 
 size_t queue_count(const struct queue *queue);
 unsigned queue_taken(const struct queue *queue);

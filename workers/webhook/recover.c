@@ -153,7 +153,7 @@ static int by_sequence(const struct known *a, const struct known *b)
 }
 
 void recovery_each(struct recovery *recovery,
-                   void (*visit)(void *ctx, const char *key, const struct parcel *fields),
+                   void (*visit)(void *ctx, const char *key, const struct queued *fields),
                    void *ctx)
 {
     HASH_SORT(recovery->known, by_sequence);

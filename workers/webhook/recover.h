@@ -18,7 +18,7 @@ void recovery_close(struct recovery *recovery); // NULL is allowed
 
 // Calls visit for every unfinished delivery, in the order of their events; key: of its hook.
 void recovery_each(struct recovery *recovery,
-                   void (*visit)(void *ctx, const char *key, const struct parcel *fields),
+                   void (*visit)(void *ctx, const char *key, const struct queued *fields),
                    void *ctx);
 
 // What was finished; the caller's from now on. NULL: nothing.
@@ -39,7 +39,7 @@ struct recovered {
     bool is_dead;
     uint64_t requeued; // see DeliveryRecord
     int64_t updated_us;
-    struct parcel fields;
+    struct queued fields;
 };
 bool recover_read(struct recovered *recovered, struct msg *msg, const struct delivery *delivery,
                   struct arena *arena);

@@ -140,7 +140,7 @@ static uint64_t different_put_back(struct requeue *requeue)
 
 static void take(struct requeue *requeue, const struct recovered *recovered)
 {
-    const struct parcel *fields = &recovered->fields;
+    const struct queued *fields = &recovered->fields;
 
     if (recovered->requeued == requeue->config.number)
         count_put_back(requeue, &fields->id);
@@ -212,7 +212,7 @@ static void release(struct flight *flight)
 static void enqueue(struct requeue *requeue, const struct item *item)
 {
     struct queue *queue = requeue->config.queue;
-    const struct parcel fields = {.id = item->id,
+    const struct queued fields = {.id = item->id,
                                   .packet_id = item->packet_id,
                                   .sequence = item->sequence,
                                   .record_seq = item->record_seq,
