@@ -29,9 +29,8 @@ struct bucket {
     bool current;
 };
 
-static void forget(struct bucket *bucket, struct entry *entry)
+static void entry_free(struct entry *entry)
 {
-    HASH_DEL(bucket->entries, entry);
     arena_destroy(entry->arena);
     free(entry);
 }
@@ -67,8 +66,10 @@ static void remove_key(struct bucket *bucket, const char *key)
 {
     struct entry *entry = find(bucket, key);
 
-    if (entry != NULL)
-        forget(bucket, entry);
+    if (entry == NULL)
+        return;
+    HASH_DEL(bucket->entries, entry);
+    entry_free(entry);
 }
 
 // A value that cannot be read counts as none: guessing at a setting would be worse.
@@ -116,17 +117,16 @@ static void on_rewound(void *ctx, uint64_t place)
 {
     struct bucket *bucket = ctx;
 
-    (void)place;
-    while (bucket->entries != NULL) {
-        struct entry *entry = bucket->entries;
-        char *key = strdup(entry->key);
+    struct entry *entry = bucket->entries;
+    struct entry *next;
 
-        if (key == NULL)
-            abort();
-        forget(bucket, entry);
+    (void)place;
+    HASH_CLEAR(hh, bucket->entries); // the table; what was in it is still linked
+    for (; entry != NULL; entry = next) {
+        next = entry->hh.next;
         if (bucket->config.on_change != NULL)
-            bucket->config.on_change(bucket->config.ctx, key, NULL);
-        free(key);
+            bucket->config.on_change(bucket->config.ctx, entry->key, NULL);
+        entry_free(entry);
     }
 }
 
@@ -166,8 +166,7 @@ void bucket_close(struct bucket *bucket)
     HASH_CLEAR(hh, bucket->entries); // the table; what was in it is still linked
     for (; entry != NULL; entry = next) {
         next = entry->hh.next;
-        arena_destroy(entry->arena);
-        free(entry);
+        entry_free(entry);
     }
     free(bucket);
 }

@@ -18,7 +18,7 @@
     X(query, WORKER, true)                                                                         \
     X(schema, WORKER, false)
 
-#define FLEET_COUNT_(name, user, postgres) +1
-#define FLEET_SIZE (0 FLEET_WORKERS(FLEET_COUNT_))
+#define FLEET_INDEX_(name, nats_user, reads_postgres) FLEET_##name,
+enum { FLEET_WORKERS(FLEET_INDEX_) FLEET_SIZE };
 
 #endif

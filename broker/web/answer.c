@@ -100,8 +100,12 @@ static void put_reason(struct buf *out, unsigned status)
     if (status == 200)
         name = "OK";
     for (; name != NULL && *name != '\0'; name++) {
-        char c = *name == '_' ? ' ' : (char)(starts ? *name : tolower((unsigned char)*name));
+        char c = *name;
 
+        if (c == '_')
+            c = ' ';
+        else if (!starts)
+            c = (char)tolower((unsigned char)c);
         buf_append(out, &c, 1);
         starts = c == ' ' || status == 200;
     }
