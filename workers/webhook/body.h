@@ -5,7 +5,7 @@
 #include "broker/base/id.h"
 #include "broker/packet/event_names.h"
 
-// The name under which the hook wants to hear of the record; NULL: it does not. Static, or "*"'s.
+// The name under which the hook gets the record; NULL: it does not. A constant.
 const char *body_wanted(const Hr__Hook *hook, const Hr__PacketRecord *record);
 
 // The body of the request, in the arena.

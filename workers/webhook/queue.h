@@ -4,7 +4,7 @@
 // Order: of one packet, a hook gets an event only when it is done with the one before. Other
 // packets go on.
 //
-// Fairness: tenants take lane, and within a tenant its hooks. Hooks in trouble, which fail or take
+// Fairness: tenants take turns, and within a tenant its hooks. Hooks in trouble, which fail or take
 // long, have half of the places to share and leave the rest to the others. Whatever there is a
 // bound of, places as well as deliveries that wait, nobody may have more of than a multiple of what
 // is left: the more take much, the less each may have, and something is always left for who has
