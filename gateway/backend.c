@@ -256,7 +256,11 @@ static void on_version(void *ctx, enum rc rc, const struct stored *stored)
 {
     const struct prepared *prepared = ctx;
 
-    // Without it the worker is asked all the same, and says what there is to say.
+    if (rc != RC_OK && rc != RC_NOT_FOUND) {
+        http_fail(prepared->call->exchange, rc);
+        return;
+    }
+    // Of one that is not there the worker says what there is to say.
     if (rc == RC_OK)
         prepared->call->exchange->version = stored->sequence;
     send_prepared(prepared);
@@ -356,10 +360,22 @@ struct pending_reply {
     uint64_t sequence;
 };
 
+// What was taken for a client that has gone is given back. True: that was so.
+static bool is_given_back(struct exchange *exchange, ProtobufCMessage *reply, uint64_t sequence)
+{
+    if (exchange->give_back == NULL || !web_is_gone(exchange->request))
+        return false;
+    exchange->give_back(exchange, reply, sequence);
+    http_respond(exchange, 204, NULL, NULL, 0, "", 0);
+    return true;
+}
+
 static void on_audited(void *ctx, enum rc rc, struct msg *msg)
 {
     struct pending_reply *pending = ctx;
 
+    if (is_given_back(pending->exchange, pending->reply, pending->sequence))
+        return;
     if (rc == RC_OK && msg_header(msg, HEADER_ERROR_CODE) == NULL)
         http_reply(pending->exchange, pending->reply, pending->sequence);
     else
@@ -396,11 +412,8 @@ static void on_changed(struct exchange *exchange, ProtobufCMessage *reply, uint6
     const char *durability = web_header(exchange->request, "X-HR-Durability");
 
     seqs_raise(exchange->gateway->seqs, exchange->caller.tenant, sequence);
-    if (exchange->give_back != NULL && web_is_gone(exchange->request)) {
-        exchange->give_back(exchange, reply, sequence);
-        http_respond(exchange, 204, NULL, NULL, 0, "", 0);
+    if (is_given_back(exchange, reply, sequence))
         return;
-    }
     if (durability != NULL && strcasecmp(durability, "audited") == 0)
         wait_for_audit(exchange, reply, sequence);
     else

@@ -4,6 +4,7 @@
 
 #include "broker/base/id.h"
 #include "broker/base/timestamp.h"
+#include "broker/base/utf8.h"
 #include "broker/message/issues.h"
 #include "gateway/auth.h"
 #include "gateway/cors.h"
@@ -14,6 +15,7 @@
 #include <strings.h>
 
 #define REQUEST_ID_MAX 128
+#define ID_SHOWN_MAX 64
 #define BUSY_RETRY_SECONDS 2
 
 // The client's own id if it is short and printable, otherwise a new one.
@@ -102,7 +104,10 @@ static enum rc check_id(struct exchange *exchange, struct path_id *id, struct pr
     }
     if (strcmp(id->name, "packet_id") == 0)
         return refuse_packet_id(exchange, error, problem);
-    return problem_set(problem, exchange->arena, PROBLEM_NOT_FOUND, "%s %.64s not found", what,
+    // Any bytes: what cannot be an id is not repeated if it is long, or no text.
+    if (strlen(id->value) > ID_SHOWN_MAX || !utf8_is_valid(id->value, strlen(id->value)))
+        return problem_set(problem, exchange->arena, PROBLEM_NOT_FOUND, "%s not found", what);
+    return problem_set(problem, exchange->arena, PROBLEM_NOT_FOUND, "%s %s not found", what,
                        id->value);
 }
 

@@ -169,8 +169,8 @@ static void take_head(struct connection *connection, bool has_more)
     struct head *head = &request->head;
     struct head_refusal refusal;
 
-    if (!head_read(head, &connection->parser, request->arena, request->raw.data, request->raw.len,
-                   &refusal) ||
+    if (!head_read(head, &connection->body_reader, request->arena, request->raw.data,
+                   request->raw.len, &refusal) ||
         !target_read(&request->target, request->arena, head->target, &refusal)) {
         connection_refuse(connection, refusal.status, refusal.text);
         return;
@@ -244,7 +244,7 @@ static size_t feed_body(struct connection *connection, char *data, size_t len)
 {
     size_t used = 0;
 
-    switch (body_read(&connection->parser, take_body, connection, data, len, &used)) {
+    switch (body_read(&connection->body_reader, take_body, connection, data, len, &used)) {
     case BODY_MORE:
     case BODY_FULL: // refused
         return len;
@@ -367,7 +367,8 @@ void connection_answered(struct connection *connection)
     if (connection->feeding)
         return; // the loop goes on with what there is
     feed_kept(connection);
-    connection_read(connection);
+    if (connection->early.len <= EARLY_MAX) // else more of it has to be answered first
+        connection_read(connection);
 }
 
 // --- reading -------------------------------------------------------------------------------------

@@ -34,7 +34,7 @@ enum head_end head_scan(struct head_scan *scan, char *data, size_t len, size_t *
         scan->is_return = c == '\r';
         if (scan->is_return)
             continue;
-        if (c == '\0' && scan->has_line)
+        if (c == '\0' && scan->has_line && scan->line_len > 0)
             data[i] = ' ';
         else if (is_control(c) ||
                  (scan->line_len == 0 && scan->has_line && (c == ' ' || c == '\t')))
@@ -49,7 +49,7 @@ enum head_end head_scan(struct head_scan *scan, char *data, size_t len, size_t *
 
 // What parser->data points to: a head, or the taker of a body.
 struct reading {
-    struct head *head; // NULL: a body
+    struct head *head;
     bool (*take)(void *ctx, const char *data, size_t len);
     void *ctx;
 };
@@ -67,8 +67,6 @@ static int on_field(llhttp_t *parser, const char *at, size_t len)
     struct reading *reading = parser->data;
     struct head *head = reading->head;
 
-    if (head == NULL)
-        return 0; // trailers of a chunked body say nothing that is used
     if (len == 0)
         return HPE_INVALID_HEADER_TOKEN;
     if (head->field_count == WEB_HEADERS_MAX)
@@ -85,7 +83,7 @@ static int on_value(llhttp_t *parser, const char *at, size_t len)
     struct reading *reading = parser->data;
     struct head *head = reading->head;
 
-    if (head != NULL && head->field_count > 0)
+    if (head->field_count > 0)
         head->fields[head->field_count - 1].value = (struct span){at, len};
     return 0;
 }
@@ -95,6 +93,13 @@ static int on_body(llhttp_t *parser, const char *at, size_t len)
     struct reading *reading = parser->data;
 
     return reading->take(reading->ctx, at, len) ? 0 : HPE_USER;
+}
+
+// Behind the last chunk the trailers begin. They are not the parser's: it takes a CR alone for the
+// end of a line, so that a request could hide in them from what stands in front of us.
+static int on_chunk(llhttp_t *parser)
+{
+    return parser->content_length == 0 ? HPE_PAUSED : 0;
 }
 
 // What follows belongs to the next request.
@@ -109,6 +114,7 @@ static const llhttp_settings_t settings = {
     .on_header_field = on_field,
     .on_header_value = on_value,
     .on_body = on_body,
+    .on_chunk_header = on_chunk,
     .on_message_complete = on_end,
 };
 
@@ -267,8 +273,8 @@ static llhttp_errno_t parse(struct head *head, llhttp_t *parser, struct arena *a
     return error != HPE_OK ? error : llhttp_execute(parser, data + skipped, len - skipped);
 }
 
-bool head_read(struct head *head, llhttp_t *parser, struct arena *arena, char *data, size_t len,
-               struct head_refusal *refusal)
+bool head_read(struct head *head, struct body_reader *reader, struct arena *arena, char *data,
+               size_t len, struct head_refusal *refusal)
 {
     struct head_field fields[WEB_HEADERS_MAX];
     struct reading reading = {.head = head};
@@ -278,9 +284,10 @@ bool head_read(struct head *head, llhttp_t *parser, struct arena *arena, char *d
         .method = "", .target = {"", 0},
              .fields = fields
     };
-    llhttp_init(parser, HTTP_REQUEST, &settings);
-    parser->data = &reading;
-    error = parse(head, parser, arena, data, len);
+    *reader = (struct body_reader){.trailers = {.has_line = true}};
+    llhttp_init(&reader->parser, HTTP_REQUEST, &settings);
+    reader->parser.data = &reading;
+    error = parse(head, &reader->parser, arena, data, len);
     head->fields = arena_alloc(arena, head->field_count * sizeof *head->fields);
     memcpy(head->fields, fields, head->field_count * sizeof *fields);
     if (error != HPE_OK && error != HPE_PAUSED && error != HPE_PAUSED_UPGRADE) {
@@ -288,9 +295,9 @@ bool head_read(struct head *head, llhttp_t *parser, struct arena *arena, char *d
         head->target = (struct span){"", 0};
         return refuse_parse(refusal, error);
     }
-    head->minor = llhttp_get_http_minor(parser);
+    head->minor = llhttp_get_http_minor(&reader->parser);
     finish_texts(head);
-    if (llhttp_get_http_major(parser) != 1 || head->minor > 1)
+    if (llhttp_get_http_major(&reader->parser) != 1 || head->minor > 1)
         return refuse(refusal, 505, "Only HTTP/1.1 and HTTP/1.0 are understood");
     if (head->target.len > WEB_TARGET_MAX)
         return refuse(refusal, 414, "The request target is too long");
@@ -299,20 +306,41 @@ bool head_read(struct head *head, llhttp_t *parser, struct arena *arena, char *d
            check_expectation(head, refusal);
 }
 
-enum body_state body_read(llhttp_t *parser, bool (*take)(void *ctx, const char *data, size_t len),
-                          void *ctx, const char *data, size_t len, size_t *used)
+static enum body_state read_trailers(struct body_reader *reader, char *data, size_t len,
+                                     size_t *used)
+{
+    enum head_end end = head_scan(&reader->trailers, data, len, used);
+
+    reader->trailer_bytes += *used;
+    if (end == HEAD_BAD || reader->trailer_bytes > WEB_HEAD_MAX)
+        return BODY_BAD;
+    return end == HEAD_ENDS ? BODY_ENDS : BODY_MORE;
+}
+
+enum body_state body_read(struct body_reader *reader,
+                          bool (*take)(void *ctx, const char *data, size_t len), void *ctx,
+                          char *data, size_t len, size_t *used)
 {
     struct reading reading = {.take = take, .ctx = ctx};
     llhttp_errno_t error;
+    enum body_state state;
+    size_t more = 0;
 
-    parser->data = &reading;
-    error = llhttp_execute(parser, data, len);
-    *used = error == HPE_OK ? len : (size_t)(llhttp_get_error_pos(parser) - data);
+    if (reader->in_trailers)
+        return read_trailers(reader, data, len, used);
+    reader->parser.data = &reading;
+    error = llhttp_execute(&reader->parser, data, len);
+    *used = error == HPE_OK ? len : (size_t)(llhttp_get_error_pos(&reader->parser) - data);
     switch (error) {
     case HPE_OK:
         return BODY_MORE;
     case HPE_PAUSED:
-        return BODY_ENDS;
+        reader->in_trailers = (reader->parser.flags & F_CHUNKED) != 0;
+        if (!reader->in_trailers)
+            return BODY_ENDS;
+        state = read_trailers(reader, data + *used, len - *used, &more);
+        *used += more;
+        return state;
     case HPE_USER:
         return BODY_FULL;
     default:

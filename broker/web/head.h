@@ -52,11 +52,19 @@ struct head_refusal {
     const char *text; // static
 };
 
+// What reads the body behind a head. head_read prepares it.
+struct body_reader {
+    llhttp_t parser;
+    bool in_trailers; // behind the last chunk
+    size_t trailer_bytes;
+    struct head_scan trailers;
+};
+
 // Reads a whole head; data: len bytes that scanning found complete, in the arena that gets the
-// rest; changed. parser: initialised here, and then ready for the body.
+// rest; changed. reader: initialised here, and then ready for the body.
 // False: *refusal says why; the connection must be closed.
-bool head_read(struct head *head, llhttp_t *parser, struct arena *arena, char *data, size_t len,
-               struct head_refusal *refusal);
+bool head_read(struct head *head, struct body_reader *reader, struct arena *arena, char *data,
+               size_t len, struct head_refusal *refusal);
 
 enum body_state {
     BODY_MORE, // not yet
@@ -66,9 +74,10 @@ enum body_state {
 };
 
 // Reads what comes behind a head that announces a body. take: called for every piece of it; false
-// ends the reading.
-enum body_state body_read(llhttp_t *parser, bool (*take)(void *ctx, const char *data, size_t len),
-                          void *ctx, const char *data, size_t len, size_t *used);
+// ends the reading. A NUL in a trailer becomes a blank in data, as head_scan does it.
+enum body_state body_read(struct body_reader *reader,
+                          bool (*take)(void *ctx, const char *data, size_t len), void *ctx,
+                          char *data, size_t len, size_t *used);
 
 // The first value of that name. NULL: absent.
 const struct span *head_find(const struct head *head, const char *name);

@@ -51,7 +51,7 @@ struct connection {
     struct web_request *request; // NULL between two
     struct websocket *socket;
     struct peer *peer;
-    llhttp_t parser;
+    struct body_reader body_reader;
     struct head_scan scan;
     struct buf early; // came before the answer to what was before it
     enum phase phase;
@@ -209,6 +209,7 @@ void streams_run(struct web *web);
 void websocket_take(struct websocket *socket, char *data, size_t len); // bytes have come
 void websocket_sent(struct websocket *socket);                         // all writes have ended
 void websocket_gone(struct websocket *socket);                         // the client has
-void websocket_end(struct websocket *socket); // the connection's handle is closed: the last call
+void websocket_let_go(struct websocket *socket); // tells its owner, once, that it is closed
+void websocket_end(struct websocket *socket);    // the connection's handle is closed: the last call
 
 #endif

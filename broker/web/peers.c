@@ -155,6 +155,15 @@ void peers_destroy(struct peers *peers)
     free(peers);
 }
 
+// A host has a whole /64 of IPv6: it is counted as one.
+static void narrow(unsigned char address[ADDRESS_BYTES])
+{
+    static const unsigned char v4[12] = {[10] = 0xff, [11] = 0xff};
+
+    if (memcmp(address, v4, sizeof v4) != 0)
+        memset(address + ADDRESS_BYTES / 2, 0, ADDRESS_BYTES / 2);
+}
+
 bool peers_enter(struct peers *peers, const struct sockaddr *address, struct peer **out)
 {
     unsigned char key[ADDRESS_BYTES];
@@ -163,6 +172,7 @@ bool peers_enter(struct peers *peers, const struct sockaddr *address, struct pee
     *out = NULL;
     if (peers->max == 0 || !address_of(key, address) || is_trusted(peers, key))
         return true;
+    narrow(key);
     HASH_FIND(hh, peers->all, key, sizeof key, peer);
     if (peer == NULL) {
         peer = calloc(1, sizeof *peer);

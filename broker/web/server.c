@@ -282,6 +282,9 @@ void web_close(struct web *web)
         if (connection->request != NULL && connection->request->streaming)
             stream_break(connection->request);
         connection_cut(connection);
+        // What its owner uses is gone when the handle is closed.
+        if (connection->socket != NULL)
+            websocket_let_go(connection->socket);
     }
     streams_run(web);
     close_listener(web);

@@ -28,6 +28,7 @@ struct websocket {
     bool broken; // nothing can be read or written any more
     bool busy;   // in a callback of ours
     bool open;   // on_open has been called, and the connection is there
+    bool let_go; // on_closed has been called
 };
 
 // --- the handshake -------------------------------------------------------------------------------
@@ -208,13 +209,21 @@ void websocket_gone(struct websocket *socket)
     connection_cut(socket->connection);
 }
 
+void websocket_let_go(struct websocket *socket)
+{
+    if (socket->let_go)
+        return;
+    socket->let_go = true;
+    socket->config.on_closed(socket->config.ctx);
+}
+
 void websocket_end(struct websocket *socket)
 {
     struct connection *connection = socket->connection;
 
     connection->web->in_hand--;
     connection->socket = NULL;
-    socket->config.on_closed(socket->config.ctx);
+    websocket_let_go(socket);
     request_give_back(connection->request);
     wslay_event_context_free(socket->frames);
     buf_fini(&socket->input);

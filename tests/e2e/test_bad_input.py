@@ -640,7 +640,7 @@ def bad_utf8(message):
 
 BAD_PROTOBUF = {
     "garbage": (b"\xff\xff\xff\xff", 400, None),
-    "JSON": (WHOLE, 400, None),
+    "a list of JSON": (b"[" + WHOLE + b"]", 400, None),
     "cut off": (GOOD[:-1], 400, None),
     "a length beyond the end": (b"\x0a\xff\xff\xff\x7f", 400, None),
     "endless varint": (b"\x08" + b"\xff" * 20, 400, None),

@@ -8,6 +8,7 @@ import concurrent.futures
 import contextlib
 import http.client
 import json
+import select
 import socket
 import threading
 import time
@@ -425,3 +426,21 @@ def test_the_reference_is_a_page_that_loads_nothing_from_elsewhere(rail):
         assert answer.status_code == 200 and answer.headers["content-type"].startswith("text/html")
         assert "default-src 'none'" in answer.headers["content-security-policy"]
         assert "http://" not in answer.text and "https://" not in answer.text
+
+
+def test_requests_that_come_faster_than_answers_wait_at_the_client(rail):
+    request = b"GET /ready HTTP/1.1\r\nHost: x\r\n\r\n"
+    answers = 0
+    sent = 0
+    with socket.create_connection(address(rail), timeout=0.2) as it:
+        it.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 65536)
+        deadline = time.monotonic() + 3
+        it.setblocking(False)
+        while time.monotonic() < deadline:
+            readable, writable, _ = select.select([it], [it], [], 0.1)
+            if writable:
+                sent += it.send(request * 2000)
+            if readable:
+                answers += it.recv(1 << 20).count(b"HTTP/1.1 ")
+    assert answers > 20
+    assert sent - answers * len(request) < 16 << 20, "all of it is in the gateway or on its way"

@@ -37,7 +37,7 @@ static void read_all(struct arena *memory, char *text, size_t len, size_t first)
     struct head head;
     struct target target;
     struct head_refusal refusal = {0};
-    llhttp_t parser;
+    struct body_reader reader;
     size_t used = 0;
     size_t more = 0;
     size_t body = 0;
@@ -48,7 +48,7 @@ static void read_all(struct arena *memory, char *text, size_t len, size_t first)
     used += more;
     if (end != HEAD_ENDS)
         return;
-    if (!head_read(&head, &parser, memory, text, used, &refusal) ||
+    if (!head_read(&head, &reader, memory, text, used, &refusal) ||
         !target_read(&target, memory, head.target, &refusal)) {
         assert(refusal.status >= 400 && refusal.text != NULL);
         return;
@@ -56,7 +56,7 @@ static void read_all(struct arena *memory, char *text, size_t len, size_t first)
     check_head(&head);
     assert(target.parameter_count <= WEB_PARAMETERS_MAX);
     if (head.is_chunked || head.length > 0) {
-        (void)body_read(&parser, take, &body, text + used, len - used, &more);
+        (void)body_read(&reader, take, &body, text + used, len - used, &more);
         assert(more <= len - used);
         assert(head.is_chunked || body <= head.length);
     }

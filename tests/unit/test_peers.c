@@ -54,6 +54,24 @@ Test(peers, each_address_has_its_share_and_trusted_ones_have_any)
     peers_destroy(peers);
 }
 
+Test(peers, a_network_of_ipv6_is_one_host)
+{
+    struct sockaddr_storage one = address_of("2001:db8:1:2::1");
+    struct sockaddr_storage other = address_of("2001:db8:1:2:ffff::2");
+    struct sockaddr_storage next = address_of("2001:db8:1:3::1");
+    struct peers *peers;
+    struct peer *peer[2];
+    struct peer *refused;
+
+    cr_assert_eq(peers_create(&peers, 1, NULL), RC_OK);
+    cr_assert(peers_enter(peers, (struct sockaddr *)&one, &peer[0]));
+    cr_assert_not(peers_enter(peers, (struct sockaddr *)&other, &refused));
+    cr_assert(peers_enter(peers, (struct sockaddr *)&next, &peer[1]));
+    peers_leave(peers, peer[0]);
+    peers_leave(peers, peer[1]);
+    peers_destroy(peers);
+}
+
 Test(peers, without_a_bound_nobody_is_counted)
 {
     struct peers *peers;

@@ -1,5 +1,7 @@
 // Heads, targets and bodies of requests, in one piece and cut anywhere.
 #include "broker/web/head.h"
+
+#include "broker/base/buf.h"
 #include "broker/web/target.h"
 
 #include <criterion/criterion.h>
@@ -7,7 +9,7 @@
 #include <string.h>
 
 static struct arena *memory;
-static llhttp_t parser;
+static struct body_reader reader;
 static struct head head;
 static struct head_refusal refusal;
 
@@ -47,7 +49,7 @@ static bool read_head(const char *text)
 
     if (scan_in_pieces(copy, strlen(text), 1000000, &total) != HEAD_ENDS)
         return false;
-    return head_read(&head, &parser, memory, copy, total, &refusal);
+    return head_read(&head, &reader, memory, copy, total, &refusal);
 }
 
 Test(web_head, ends_at_the_empty_line_however_it_is_cut)
@@ -60,7 +62,7 @@ Test(web_head, ends_at_the_empty_line_however_it_is_cut)
 
         cr_assert_eq(scan_in_pieces(copy, sizeof text - 1, piece, &total), HEAD_ENDS);
         cr_assert_eq(total, sizeof text - 1 - 4);
-        cr_assert(head_read(&head, &parser, memory, copy, total, &refusal));
+        cr_assert(head_read(&head, &reader, memory, copy, total, &refusal));
         cr_assert_str_eq(head.method, "POST");
         cr_assert_str_eq(head.target.at, "/a?b=c");
         cr_assert_str_eq(head_find(&head, "a")->at, "b");
@@ -92,8 +94,17 @@ Test(web_head, a_nul_in_a_value_is_a_blank)
     size_t total;
 
     cr_assert_eq(scan_in_pieces(text, sizeof text - 1, 5, &total), HEAD_ENDS);
-    cr_assert(head_read(&head, &parser, memory, text, total, &refusal));
+    cr_assert(head_read(&head, &reader, memory, text, total, &refusal));
     cr_assert_str_eq(head_find(&head, "K")->at, "a b");
+}
+
+// It would be a blank there, and its line more of the line before.
+Test(web_head, a_nul_does_not_begin_a_line)
+{
+    char text[] = "GET / HTTP/1.1\r\nHost: x\r\nK: a\r\n\0L: 1\r\n\r\n";
+    size_t total;
+
+    cr_assert_eq(scan_in_pieces(text, sizeof text - 1, 5, &total), HEAD_BAD);
 }
 
 Test(web_head, any_token_is_a_method)
@@ -131,6 +142,7 @@ static enum body_state read_body(const char *text, size_t piece, char *out, size
 {
     enum body_state state = BODY_MORE;
     size_t len = strlen(text);
+    char *copy = arena_copy(memory, text, len);
 
     cr_assert(read_head("POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"));
     out[0] = '\0';
@@ -139,7 +151,7 @@ static enum body_state read_body(const char *text, size_t piece, char *out, size
         size_t used = 0;
         size_t here = len - *total < piece ? len - *total : piece;
 
-        state = body_read(&parser, take, out, text + *total, here, &used);
+        state = body_read(&reader, take, out, copy + *total, here, &used);
         *total += used;
     }
     return state;
@@ -160,8 +172,16 @@ Test(web_head, chunks_are_put_together_however_they_are_cut)
 
 Test(web_head, bad_chunks_and_bodies_that_are_not_wanted_end_the_reading)
 {
-    static const char *const bad[] = {"3\nabc\n0\n\n", "3\r\nabcd\r\n", "-1\r\n",
-                                      "x\r\n",         "3 \nabc\r\n",   "\r\n3\r\nabc"};
+    static const char *const bad[] = {"3\nabc\n0\n\n",
+                                      "3\r\nabcd\r\n",
+                                      "-1\r\n",
+                                      "x\r\n",
+                                      "3 \nabc\r\n",
+                                      "\r\n3\r\nabc",
+                                      "0\r\nX:\rZ\r\nGET / HTTP/1.1\r\n\r\n",
+                                      "0\r\nX: 1\n\r\n",
+                                      "0\r\nX: 1\r\n folded\r\n\r\n",
+                                      "0\r\nX: \x01\r\n\r\n"};
     char out[100];
     size_t total;
 
@@ -169,6 +189,21 @@ Test(web_head, bad_chunks_and_bodies_that_are_not_wanted_end_the_reading)
         cr_assert_eq(read_body(bad[i], 2, out, &total), BODY_BAD, "%s", bad[i]);
     cr_assert_eq(read_body("30\r\n0123456789012345678901234567890123456789", 50, out, &total),
                  BODY_FULL);
+}
+
+Test(web_head, trailers_have_a_bound)
+{
+    struct buf text = {0};
+    char out[100];
+    size_t total;
+
+    buf_append(&text, "0\r\n", 3);
+    while (text.len < WEB_HEAD_MAX + 1000)
+        buf_append(&text, "T: 1\r\n", 6);
+    buf_append(&text, "\r\n", 3);
+    cr_assert_eq(read_body(buf_text(&text), 1000, out, &total), BODY_BAD);
+    cr_assert(total < WEB_HEAD_MAX + 2000);
+    buf_fini(&text);
 }
 
 // --- targets -------------------------------------------------------------------------------------
