@@ -36,7 +36,7 @@ static const struct cfg_key keys[] = {
     CFG_I64(struct gateway, connections_max, "HR_MAX_CONNECTIONS", "10000", 16, 1000000,
             "HTTP connections at a time; idle ones are closed for new ones"),
     CFG_I64(struct gateway, per_address_max, "HR_MAX_CONNECTIONS_PER_ADDRESS", "1000", 0, 1000000,
-            "HTTP connections from one address; 0 for no bound"),
+            "HTTP connections from one address, or one /64 of IPv6; 0 for no bound"),
     CFG_STR(struct gateway, trusted_proxies, "HR_TRUSTED_PROXIES", "127.0.0.0/8, ::1",
             "addresses and blocks without that bound, separated by commas"),
     CFG_I64(struct gateway, ping_seconds, "HR_LIVE_PING_SECONDS", "30", 1, 3600,
