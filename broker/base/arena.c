@@ -110,19 +110,28 @@ char *arena_copy(struct arena *arena, const void *data, size_t len)
     return copy;
 }
 
+char *arena_vprintf(struct arena *arena, const char *format, va_list args)
+{
+    va_list again;
+    char *text;
+    int len;
+
+    va_copy(again, args);
+    len = vsnprintf(NULL, 0, format, again);
+    va_end(again);
+    assert(len >= 0);
+    text = arena_alloc(arena, (size_t)len + 1);
+    (void)vsnprintf(text, (size_t)len + 1, format, args);
+    return text;
+}
+
 char *arena_printf(struct arena *arena, const char *format, ...)
 {
     va_list args;
     char *text;
-    int len;
 
     va_start(args, format);
-    len = vsnprintf(NULL, 0, format, args);
-    va_end(args);
-    assert(len >= 0);
-    text = arena_alloc(arena, (size_t)len + 1);
-    va_start(args, format);
-    (void)vsnprintf(text, (size_t)len + 1, format, args);
+    text = arena_vprintf(arena, format, args);
     va_end(args);
     return text;
 }

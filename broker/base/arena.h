@@ -5,6 +5,7 @@
 #ifndef BROKER_BASE_ARENA_H
 #define BROKER_BASE_ARENA_H
 
+#include <stdarg.h>
 #include <stddef.h>
 
 struct arena;
@@ -27,8 +28,11 @@ void *arena_calloc(struct arena *arena, size_t count, size_t bytes);
 // A copy with a NUL behind it.
 char *arena_copy(struct arena *arena, const void *data, size_t len);
 
+// A formatted text with a NUL behind it, as printf and vprintf make it.
 char *arena_printf(struct arena *arena, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
+char *arena_vprintf(struct arena *arena, const char *format, va_list args)
+    __attribute__((format(printf, 2, 0)));
 
 // Takes other: what lives in it lives as long as what lives in arena, and other is gone.
 void arena_absorb(struct arena *arena, struct arena *other);

@@ -5,7 +5,6 @@
 
 #include <assert.h>
 #include <stdarg.h>
-#include <stdio.h>
 
 static const struct {
     unsigned status;
@@ -47,15 +46,9 @@ enum rc problem_set(struct problem *problem, struct arena *arena, enum problem_c
 {
     va_list args;
     char *text;
-    int len;
 
     va_start(args, format);
-    len = vsnprintf(NULL, 0, format, args);
-    va_end(args);
-    assert(len >= 0);
-    text = arena_alloc(arena, (size_t)len + 1);
-    va_start(args, format);
-    (void)vsnprintf(text, (size_t)len + 1, format, args);
+    text = arena_vprintf(arena, format, args);
     va_end(args);
     (void)problem_set_json(problem, code, json_of_string(arena, text));
     problem->text = text;

@@ -1,4 +1,4 @@
-"""Reassigning a packet: it goes to another agent, whoever holds it."""
+"""Reassigning a packet: it goes to another agent, no matter who holds it."""
 
 import uuid
 

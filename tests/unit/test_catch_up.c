@@ -1,4 +1,4 @@
-// Who may catch up: a bounded number, in turn between tenants, and nobody for ever.
+// Who may catch up: a bounded number, in turn between tenants, and nobody forever.
 #include "gateway/live/parts.h"
 #include "tests/unit/fake_rail.h"
 

@@ -84,7 +84,7 @@ static void tear_down(void)
 
 TestSuite(consume, .init = set_up, .fini = tear_down);
 
-// The inbox of whoever sent this last pull, without the token of the pull.
+// The inbox of the sender of this last pull, without the token of the pull.
 static void last_pull(char inbox[DELIVERY_INBOX_BYTES])
 {
     const struct fake_sent *sent = fake_sent(fake_sent_count() - 1);

@@ -43,7 +43,7 @@ void registry_find(struct registry *registry, const char *tenant, Text id, struc
 void registry_put(struct registry *registry, const char *tenant, const char *id, Text value,
                   entry_put_fn done, void *ctx);
 
-// Calls done once the key is known here, so that the one who is told of a schema finds it in the
+// Calls done once the key is known here, so that a client that gets the answer finds it in the
 // next list; or after SEEN_WAIT_MS, should the bucket not come. key: lives until then.
 void registry_await(struct registry *registry, const char *key, struct arena *arena,
                     void (*done)(void *ctx), void *ctx);
